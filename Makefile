@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+#   make          the module for the running kernel, or for KDIR=
+#   make demo     the whole thing end to end on three guests
+#   make check    every test that CI runs; "make check GROUPS='a b'" for some
+#   make bench    measurements
+#   make install  into the modules of the kernel it was built for
+#   make clean    removes what "make" built here; the cache stays
+#
+# The work is done in scripts/ and tests/; kernel objects are built in the
+# cache (see scripts/kernel-build), so this tree holds sources only, and
+# build/dm-fclock.ko.
+
+SHELL := /bin/bash
+KDIR ?=
+GROUPS ?=
+DESTDIR ?=
+
+all: module
+
+module:
+	@mkdir -p build
+	@ko=$$(scripts/kernel-build $(KDIR)) && cp -u "$$ko" build/ && \
+		echo "build/dm-fclock.ko for" \
+		"$$(modinfo -F vermagic build/dm-fclock.ko | cut -d' ' -f1)"
+
+install: module
+	@release=$$(modinfo -F vermagic build/dm-fclock.ko | cut -d' ' -f1); \
+	dir=$(DESTDIR)/lib/modules/$$release/updates; \
+	install -D -m 644 build/dm-fclock.ko $$dir/dm-fclock.ko && \
+	echo "installed $$dir/dm-fclock.ko" && \
+	if [ -z "$(DESTDIR)" ]; then depmod $$release; fi
+
+demo:
+	@scripts/demo
+
+check:
+	@tests/run $(GROUPS)
+
+bench:
+	@tests/bench/run
+
+clean:
+	rm -rf build
+
+.PHONY: all module install demo check bench clean
