@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The store on M: superblocks by bios, bitmap blocks through dm-bufio.
+ *
+ * Why bits are not set in dm-bufio's buffers right away
+ *
+ *  i.   dm-bufio may write a dirty buffer at any time. A block that changes while
+ *       it is written may reach M torn inside a sector, and a torn sector takes
+ *       the slot offline when it is read again after a crash.
+ *  ii.  After a failed commit the buffers are clean. They may be evicted and read
+ *       again with what M has, or stay and show bits that never reached M.
+ *
+ * So fclock_md_set() collects a batch of whole blocks in memory of its own
+ * (struct shadow). A commit copies each block of the batch into its buffer, marks
+ * it dirty once, touches no buffer again before dm_bufio_write_dirty_buffers()
+ * has returned, and forgets the batch only when that said 0. A commit that failed
+ * is repeated whole by the next one. Nobody reads bits from a buffer whose block
+ * is in the batch, so what fclock_md_load() reports is durable.
+ *
+ * The batch has a fixed size and is preallocated: setting bits needs no memory
+ * but the buffer that dm-bufio has in reserve.
+ */
+#include <linux/bio.h>
+#include <linux/device-mapper.h>
+#include <linux/dm-bufio.h>
+#include <linux/mutex.h>
+#include <linux/rwsem.h>
+#include <linux/slab.h>
+
+#include "compat.h"
+#include "metadata.h"
+
+#define DM_MSG_PREFIX "fclock"
+
+/* Blocks that a batch can hold: 512 KiB of shadows while this node is an owner. */
+#define BATCH_BLOCKS 128
+/* Buffers that dm-bufio never gives away: the committer's and some loaders'. */
+#define RESERVED_BUFFERS 16
+
+#define WHICH_UNKNOWN (-1)
+
+/* A block of the batch as the next commit writes it. */
+struct shadow {
+	u64 block;
+	void *data;
+};
+
+/**
+ * struct fclock_metadata - the store; made and freed by the volume
+ * @bdev: M, the volume's reference
+ * @page: for superblocks; only the one superblock call uses it
+ * @which: block of the newest durable superblock; as @page
+ * @bufio: NULL while this node is no owner; set and cleared while no load or
+ *	commit is under way
+ * @batch_mutex: one change of the batch at a time: the committer, and a load that
+ *	commits first
+ * @batch_sem: read: no block enters or leaves the batch, no buffer is filled.
+ *	Write: under @batch_mutex
+ * @nr: shadows in use; changed under both locks
+ * @batch: @nr in use; changed under both locks, @data is owned by the store from
+ *	start_owner to stop_owner. A shadow that is in the batch changes under
+ *	@batch_mutex alone: loads look at @block only
+ */
+struct fclock_metadata {
+	struct block_device *bdev;
+	void *page[FCLOCK_SUPER_BLOCKS];
+	int which;
+
+	struct dm_bufio_client *bufio;
+	struct mutex batch_mutex;	/* changes of the batch */
+	struct rw_semaphore batch_sem;
+	unsigned int nr;
+	struct shadow batch[BATCH_BLOCKS];
+};
+
+static u64 md_blocks(const struct fclock_metadata *md)
+{
+	return bdev_nr_sectors(md->bdev) / FCLOCK_MD_BLOCK_SECTORS;
+}
+
+/* ---- Superblocks ---- */
+
+/* One block, one bio on the stack, past every cache. */
+static int super_io(struct fclock_metadata *md, unsigned int block,
+		    blk_opf_t opf)
+{
+	struct bio_vec bvec;
+	struct bio bio;
+	int r;
+
+	bio_init(&bio, md->bdev, &bvec, 1, opf | REQ_SYNC | REQ_META);
+	bio.bi_iter.bi_sector = block * FCLOCK_MD_BLOCK_SECTORS;
+	__bio_add_page(&bio, virt_to_page(md->page[block]),
+		       FCLOCK_MD_BLOCK_SIZE, offset_in_page(md->page[block]));
+	r = submit_bio_wait(&bio);
+	bio_uninit(&bio);
+
+	return r;
+}
+
+static int write_super_block(struct fclock_metadata *md,
+			     const struct fclock_super *sb, unsigned int block)
+{
+	fclock_super_encode(sb, md->page[block]);
+
+	return super_io(md, block, REQ_OP_WRITE | REQ_PREFLUSH | REQ_FUA);
+}
+
+int fclock_md_read_super(struct fclock_metadata *md, struct fclock_super *sb)
+{
+	unsigned int i;
+	int r, which;
+
+	if (md_blocks(md) < FCLOCK_BITMAP_BLOCK)
+		return -ENOSPC;
+
+	r = blkdev_issue_flush(md->bdev);
+	if (r)
+		return r;
+	for (i = 0; i < FCLOCK_SUPER_BLOCKS; i++) {
+		r = super_io(md, i, REQ_OP_READ);
+		if (r)
+			return r;
+	}
+
+	r = fclock_super_choose(md->page[0], md->page[1], sb, &which);
+	if (!r)
+		md->which = which;
+
+	return r;
+}
+
+int fclock_md_write_super(struct fclock_metadata *md,
+			  const struct fclock_super *sb)
+{
+	unsigned int target;
+	int r;
+
+	if (md->which == WHICH_UNKNOWN)
+		return -EINVAL;
+
+	target = !md->which;
+	r = write_super_block(md, sb, target);
+	if (!r)
+		md->which = target;
+
+	return r;
+}
+
+int fclock_md_format(struct fclock_metadata *md, const struct fclock_super *sb)
+{
+	u64 blocks = sb->geo.slices * FCLOCK_MAX_SLOTS;
+	int r;
+
+	if (md_blocks(md) < FCLOCK_BITMAP_BLOCK + blocks)
+		return -ENOSPC;
+
+	md->which = WHICH_UNKNOWN;
+	r = blkdev_issue_zeroout(md->bdev,
+				 FCLOCK_BITMAP_BLOCK * FCLOCK_MD_BLOCK_SECTORS,
+				 blocks * FCLOCK_MD_BLOCK_SECTORS, GFP_NOIO, 0);
+	if (r)
+		return r;
+	r = blkdev_issue_flush(md->bdev);
+	if (r)
+		return r;
+
+	/*
+	 * Block 1 first: a crash between the two leaves one zero and one valid
+	 * block, which is refused and never taken for a volume.
+	 */
+	r = write_super_block(md, sb, 1);
+	if (r)
+		return r;
+	r = write_super_block(md, sb, 0);
+	if (!r)
+		md->which = 0;
+
+	return r;
+}
+
+/* ---- Bitmap blocks ---- */
+
+/* The block of @id, refused when it is beyond M's end. */
+static int locate(struct fclock_metadata *md, const struct fclock_bitmap_id *id,
+		  u64 *block)
+{
+	*block = fclock_bitmap_block(id->slice, id->slot);
+	if (*block < md_blocks(md))
+		return 0;
+
+	DMERR_LIMIT("%pg: bitmap block %llu is beyond its %llu blocks",
+		    md->bdev, *block, md_blocks(md));
+	return -ERANGE;
+}
+
+static struct shadow *__find_shadow(struct fclock_metadata *md, u64 block)
+{
+	unsigned int i;
+
+	lockdep_assert(lockdep_is_held(&md->batch_mutex) ||
+		       lockdep_is_held(&md->batch_sem));
+
+	for (i = 0; i < md->nr; i++)
+		if (md->batch[i].block == block)
+			return &md->batch[i];
+
+	return NULL;
+}
+
+/* Copy one shadow over its buffer. The block is written whole, so never read. */
+static int __fill_buffer(struct fclock_metadata *md, const struct shadow *s)
+{
+	struct dm_buffer *b;
+	void *data;
+
+	lockdep_assert_held_write(&md->batch_sem);
+
+	data = dm_bufio_new(md->bufio, s->block, &b);
+	if (IS_ERR(data))
+		return PTR_ERR(data);
+	memcpy(data, s->data, FCLOCK_MD_BLOCK_SIZE);
+	dm_bufio_mark_buffer_dirty(b);
+	dm_bufio_release(b);
+
+	return 0;
+}
+
+static int __fill_buffers(struct fclock_metadata *md)
+{
+	unsigned int i;
+	int r = 0;
+
+	down_write(&md->batch_sem);
+	for (i = 0; i < md->nr && !r; i++)
+		r = __fill_buffer(md, &md->batch[i]);
+	up_write(&md->batch_sem);
+
+	return r;
+}
+
+static int __commit(struct fclock_metadata *md)
+{
+	int r;
+
+	lockdep_assert_held(&md->batch_mutex);
+
+	if (!md->nr)
+		return 0;
+
+	r = __fill_buffers(md);
+	if (!r)
+		r = dm_bufio_write_dirty_buffers(md->bufio);
+	if (r) {
+		DMERR_LIMIT("%pg: commit of %u bitmap blocks failed: %d",
+			    md->bdev, md->nr, r);
+		return r;
+	}
+
+	down_write(&md->batch_sem);
+	md->nr = 0;
+	up_write(&md->batch_sem);
+
+	return 0;
+}
+
+/* A block that is not in the batch: read it into a shadow that is not yet in use. */
+static int __read_shadow(struct fclock_metadata *md, u64 block,
+			 struct shadow *s)
+{
+	struct dm_buffer *b;
+	void *data;
+
+	lockdep_assert_held(&md->batch_mutex);
+
+	data = dm_bufio_read(md->bufio, block, &b);
+	if (IS_ERR(data))
+		return PTR_ERR(data);
+	memcpy(s->data, data, FCLOCK_MD_BLOCK_SIZE);
+	dm_bufio_release(b);
+	s->block = block;
+
+	return 0;
+}
+
+static int __set(struct fclock_metadata *md, const struct fclock_bitmap_id *id,
+		 u64 block, u32 first, u32 count)
+{
+	struct shadow *s = __find_shadow(md, block);
+	int r;
+
+	if (s)
+		return fclock_bitmap_set(s->data, id, first, count);
+
+	if (md->nr == BATCH_BLOCKS) {
+		r = __commit(md);
+		if (r)
+			return r;
+	}
+
+	s = &md->batch[md->nr];
+	r = __read_shadow(md, block, s);
+	if (!r)
+		r = fclock_bitmap_set(s->data, id, first, count);
+	if (r)
+		return r;
+
+	down_write(&md->batch_sem);
+	md->nr++;
+	up_write(&md->batch_sem);
+
+	return 0;
+}
+
+int fclock_md_set(struct fclock_metadata *md, const struct fclock_bitmap_id *id,
+		  u32 first, u32 count)
+{
+	u64 block;
+	int r;
+
+	r = locate(md, id, &block);
+	if (r)
+		return r;
+
+	mutex_lock(&md->batch_mutex);
+	r = __set(md, id, block, first, count);
+	mutex_unlock(&md->batch_mutex);
+
+	return r;
+}
+
+int fclock_md_commit(struct fclock_metadata *md)
+{
+	int r;
+
+	mutex_lock(&md->batch_mutex);
+	r = __commit(md);
+	mutex_unlock(&md->batch_mutex);
+
+	return r;
+}
+
+/*
+ * Returns 0 with batch_sem held for reading and @block not in the batch. Only a
+ * block of the batch waits for a commit; for the others a commit under way is
+ * in the way just while it fills its buffers.
+ */
+static int lock_durable(struct fclock_metadata *md, u64 block)
+{
+	int r;
+
+	for (;;) {
+		down_read(&md->batch_sem);
+		if (!__find_shadow(md, block))
+			return 0;
+		up_read(&md->batch_sem);
+
+		r = fclock_md_commit(md);
+		if (r)
+			return r;
+	}
+}
+
+long fclock_md_load(struct fclock_metadata *md,
+		    const struct fclock_bitmap_id *id, unsigned long *bits,
+		    u64 bit0)
+{
+	struct dm_buffer *b;
+	void *data;
+	u64 block;
+	long r;
+
+	r = locate(md, id, &block);
+	if (r)
+		return r;
+	r = lock_durable(md, block);
+	if (r)
+		return r;
+
+	data = dm_bufio_read(md->bufio, block, &b);
+	if (IS_ERR(data)) {
+		r = PTR_ERR(data);
+	} else {
+		r = fclock_bitmap_load(data, id, bits, bit0);
+		dm_bufio_release(b);
+	}
+	up_read(&md->batch_sem);
+
+	return r;
+}
+
+void fclock_md_prefetch(struct fclock_metadata *md, u64 slice, u64 n)
+{
+	u64 first = fclock_bitmap_block(slice, 0);
+	u64 end = md_blocks(md);
+
+	if (first >= end || !n)
+		return;
+	n = min_t(u64, n, (end - first) / FCLOCK_MAX_SLOTS + 1);
+	n = min_t(u64, n * FCLOCK_MAX_SLOTS, end - first);
+	dm_bufio_prefetch(md->bufio, first, n);
+}
+
+/* ---- Life ---- */
+
+static void free_shadows(struct fclock_metadata *md)
+{
+	unsigned int i;
+
+	for (i = 0; i < BATCH_BLOCKS; i++) {
+		free_page((unsigned long)md->batch[i].data);
+		md->batch[i].data = NULL;
+	}
+	md->nr = 0;
+}
+
+static int alloc_shadows(struct fclock_metadata *md)
+{
+	unsigned int i;
+
+	BUILD_BUG_ON(FCLOCK_MD_BLOCK_SIZE > PAGE_SIZE);
+
+	for (i = 0; i < BATCH_BLOCKS; i++) {
+		md->batch[i].data = (void *)__get_free_page(GFP_NOIO);
+		if (!md->batch[i].data) {
+			free_shadows(md);
+			return -ENOMEM;
+		}
+	}
+
+	return 0;
+}
+
+int fclock_md_start_owner(struct fclock_metadata *md)
+{
+	struct dm_bufio_client *bufio;
+	int r;
+
+	fclock_md_stop_owner(md);
+
+	r = blkdev_issue_flush(md->bdev);
+	if (r)
+		return r;
+	r = alloc_shadows(md);
+	if (r)
+		return r;
+
+	bufio = dm_bufio_client_create(md->bdev, FCLOCK_MD_BLOCK_SIZE,
+				       RESERVED_BUFFERS, 0, NULL, NULL, 0);
+	if (IS_ERR(bufio)) {
+		free_shadows(md);
+		return PTR_ERR(bufio);
+	}
+	md->bufio = bufio;
+
+	return 0;
+}
+
+void fclock_md_stop_owner(struct fclock_metadata *md)
+{
+	if (!md->bufio)
+		return;
+
+	dm_bufio_client_destroy(md->bufio);
+	md->bufio = NULL;
+	free_shadows(md);
+}
+
+static void free_md(struct fclock_metadata *md)
+{
+	unsigned int i;
+
+	for (i = 0; i < FCLOCK_SUPER_BLOCKS; i++)
+		free_page((unsigned long)md->page[i]);
+	mutex_destroy(&md->batch_mutex);
+	kfree(md);
+}
+
+struct fclock_metadata *fclock_md_open(struct block_device *bdev)
+{
+	struct fclock_metadata *md;
+	unsigned int i;
+
+	md = kzalloc(sizeof(*md), GFP_KERNEL);
+	if (!md)
+		return ERR_PTR(-ENOMEM);
+
+	md->bdev = bdev;
+	md->which = WHICH_UNKNOWN;
+	mutex_init(&md->batch_mutex);
+	init_rwsem(&md->batch_sem);
+	for (i = 0; i < FCLOCK_SUPER_BLOCKS; i++) {
+		md->page[i] = (void *)__get_free_page(GFP_KERNEL);
+		if (!md->page[i]) {
+			free_md(md);
+			return ERR_PTR(-ENOMEM);
+		}
+	}
+
+	return md;
+}
+
+void fclock_md_close(struct fclock_metadata *md)
+{
+	fclock_md_stop_owner(md);
+	free_md(md);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Kernel TCP between the nodes of a volume: listening, connecting (the higher node id
+ * connects), framing, reconnecting with backoff. It moves frames between sockets and
+ * the core and knows nothing of what they mean, except HELLO's place.
+ */
+#ifndef FCLOCK_TRANSPORT_H
+#define FCLOCK_TRANSPORT_H
+
+#include <linux/socket.h>
+#include <linux/types.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <net/net_namespace.h>
+#include "wire.h"
+
+struct fclock_transport;
+
+struct fclock_addr {
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in4;
+		struct sockaddr_in6 in6;
+		struct sockaddr_storage ss;
+	};
+};
+
+/**
+ * struct fclock_transport_ops - what the transport calls; all may take spinlocks, none sleeps
+ *
+ * @opened: an outgoing connection to @node is established: the core queues HELLO
+ * @hello: an accepted socket delivered its HELLO frame (FCLOCK_HELLO_FRAME bytes; header
+ *	decoded and payload checked by the transport). Before the call the transport has
+ *	verified the sender's address against peer @node (the node id in the payload) and its
+ *	port. Returns 0: the connection is @node's now (any older connection of @node was
+ *	closed by the callee's contract below, WELCOME is queued); else -errno: the
+ *	transport sends @refusal (a whole WELCOME frame, FCLOCK_HELLO_FRAME bytes, written by
+ *	the callee) if *@refusal_len != 0, and closes. When 0 is returned while an older
+ *	connection of the node is open, the transport drops that one silently (no @lost).
+ * @receive: a whole checked frame from @node on its current connection. -errno: the
+ *	transport drops the connection (and calls @lost)
+ * @next_frame: fill @buf (FCLOCK_FRAME_MAX bytes) with the next frame for @node; returns its
+ *	length, 0: nothing to send
+ * @lost: the connection of @node is gone
+ * @grains: of the volume, for fclock_wire_check_payload(); 0: not known yet
+ */
+struct fclock_transport_ops {
+	void (*opened)(void *ctx, unsigned int node);
+	int (*hello)(void *ctx, unsigned int node, const struct fclock_msg *msg,
+		     const struct fclock_wire_hello *hello, void *refusal,
+		     size_t *refusal_len);
+	int (*receive)(void *ctx, unsigned int node,
+		       const struct fclock_msg *msg, const void *payload);
+	int (*next_frame)(void *ctx, unsigned int node, void *buf);
+	void (*lost)(void *ctx, unsigned int node);
+	u64 (*grains)(void *ctx);
+};
+
+struct fclock_peer_addr {
+	unsigned int node;
+	struct fclock_addr addr;
+};
+
+/**
+ * fclock_transport_create - sockets are made in @net (a reference is taken)
+ * @node: own id
+ * @listen: own address
+ * @peers: configured peers
+ * @reserved_port: without a key: bind outgoing connections to a port below 1024 and
+ *	refuse peers that come from a higher one
+ *
+ * Nothing listens or connects before fclock_transport_start().
+ * Context: may sleep, constructor. Return: ERR_PTR.
+ */
+struct fclock_transport *
+fclock_transport_create(struct net *net, unsigned int node,
+			const struct fclock_addr *listen,
+			const struct fclock_peer_addr *peers,
+			unsigned int nr_peers, bool reserved_port,
+			const struct fclock_transport_ops *ops, void *ctx);
+/* Bind, listen and begin to connect. May sleep. Return: -EADDRINUSE and friends. */
+int fclock_transport_start(struct fclock_transport *t);
+/* Close everything, wait for all callbacks to end. May sleep. start may follow. */
+void fclock_transport_stop(struct fclock_transport *t);
+void fclock_transport_destroy(struct fclock_transport *t);
+/* The core has something to send to @node. Any context, cheap, never sleeps. */
+void fclock_transport_kick(struct fclock_transport *t, unsigned int node);
+/*
+ * Drop the connection of @node (calls lost later, from the worker), and let it
+ * reconnect. Any context.
+ */
+void fclock_transport_disconnect(struct fclock_transport *t, unsigned int node);
+/**
+ * fclock_transport_set_peers - a reload changed peers' addresses
+ * Connections to unchanged peers stay. May sleep.
+ */
+int fclock_transport_set_peers(struct fclock_transport *t,
+			       const struct fclock_peer_addr *peers,
+			       unsigned int nr_peers);
+/* Wait (killably) until every queued frame was handed to the sockets, at most @ms. */
+void fclock_transport_drain(struct fclock_transport *t, unsigned int ms);
+
+#endif
