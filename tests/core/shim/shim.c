@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the shim headers declare. */
+#include <linux/bitmap.h>
+#include <linux/kernel.h>
+#include <linux/crc32c.h>
+#include <linux/errno.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+
+/* warnings and logs */
+
+void (*shim_warn_hook)(const char *what, const char *file, int line);
+
+void shim_bug(const char *what, const char *file, int line)
+{
+	fflush(stdout);
+	fprintf(stderr, "BUG: %s at %s:%d\n", what, file, line);
+	abort();
+}
+
+void shim_warn(const char *what, const char *file, int line)
+{
+	if (!shim_warn_hook)
+		shim_bug(what, file, line);
+	shim_warn_hook(what, file, line);
+}
+
+int shim_loglevel = -1;
+void (*shim_log_hook)(int level, const char *line);
+
+void shim_printk(int level, const char *fmt, ...)
+{
+	char line[1024];
+	va_list args;
+
+	if (shim_loglevel < 0) {
+		const char *env = getenv("FCLOCK_LOG");
+
+		shim_loglevel = env ? atoi(env) : 3;
+	}
+	if (!shim_log_hook && level > shim_loglevel)
+		return;
+	va_start(args, fmt);
+	vsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	if (shim_log_hook)
+		shim_log_hook(level, line);
+	else
+		fputs(line, stderr);
+}
+
+/* strings */
+
+int vscnprintf(char *buf, size_t size, const char *fmt, va_list args)
+{
+	int n = vsnprintf(buf, size, fmt, args);
+
+	if (n >= 0 && (size_t)n < size)
+		return n;
+	return size ? size - 1 : 0;
+}
+
+int scnprintf(char *buf, size_t size, const char *fmt, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = vscnprintf(buf, size, fmt, args);
+	va_end(args);
+	return n;
+}
+
+ssize_t strscpy_shim(char *dst, const char *src, size_t size)
+{
+	size_t len = strnlen(src, size);
+
+	if (!size)
+		return -E2BIG;
+	if (len == size) {
+		memcpy(dst, src, size - 1);
+		dst[size - 1] = '\0';
+		return -E2BIG;
+	}
+	memcpy(dst, src, len + 1);
+	return len;
+}
+
+ssize_t strscpy_pad_shim(char *dst, const char *src, size_t size)
+{
+	ssize_t len = strscpy_shim(dst, src, size);
+
+	if (len >= 0)
+		memset(dst + len, 0, size - len);
+	return len;
+}
+
+void *memchr_inv(const void *p, int c, size_t n)
+{
+	const u8 *b = p;
+
+	for (; n; n--, b++)
+		if (*b != (u8)c)
+			return (void *)b;
+	return NULL;
+}
+
+/* locks */
+
+int shim_spinlocks;
+
+void shim_spin_lock(spinlock_t *lock, const char *file, int line)
+{
+	if (lock->held)
+		shim_bug("spinlock taken twice", file, line);
+	lock->held = 1;
+	shim_spinlocks++;
+}
+
+void shim_spin_unlock(spinlock_t *lock, const char *file, int line)
+{
+	if (!lock->held)
+		shim_bug("spinlock is not held", file, line);
+	lock->held = 0;
+	shim_spinlocks--;
+}
+
+void shim_might_sleep(const char *file, int line)
+{
+	if (shim_spinlocks)
+		shim_bug("sleeping under a spinlock", file, line);
+	if (shim_rcu_readers)
+		shim_bug("sleeping inside an RCU reader", file, line);
+}
+
+/* memory */
+
+bool (*shim_alloc_fails)(size_t size, gfp_t gfp);
+long shim_allocs;
+
+void *kmalloc(size_t size, gfp_t gfp)
+{
+	void *p;
+
+	if (gfp & __GFP_DIRECT_RECLAIM)
+		might_sleep();
+	if (shim_alloc_fails && !(gfp & __GFP_NOFAIL) &&
+	    shim_alloc_fails(size, gfp))
+		return NULL;
+	/* Garbage, but the same each time: what reads it must show. */
+	p = malloc(size);
+	if (!p)
+		shim_bug("out of memory", __FILE__, __LINE__);
+	memset(p, gfp & __GFP_ZERO ? 0 : 0xa5, size);
+	shim_allocs++;
+	return p;
+}
+
+void *krealloc(const void *old, size_t size, gfp_t gfp)
+{
+	if (gfp & __GFP_DIRECT_RECLAIM)
+		might_sleep();
+	if (shim_alloc_fails && shim_alloc_fails(size, gfp))
+		return NULL;
+	if (!old)
+		shim_allocs++;
+	return realloc((void *)old, size);
+}
+
+void kfree(const void *p)
+{
+	if (!p)
+		return;
+	shim_allocs--;
+	free((void *)p);
+}
+
+struct kmem_cache *kmem_cache_create(const char *name, size_t size,
+				     size_t align, unsigned int flags,
+				     void (*ctor)(void *))
+{
+	struct kmem_cache *c = kmalloc(sizeof(*c), GFP_KERNEL);
+
+	(void)name;
+	(void)align;
+	(void)flags;
+	BUG_ON(ctor);
+	if (c)
+		c->size = size;
+	return c;
+}
+
+void kmem_cache_destroy(struct kmem_cache *c)
+{
+	kfree(c);
+}
+
+/* RCU */
+
+int shim_rcu_readers;
+static struct rcu_head *rcu_first, **rcu_last = &rcu_first;
+
+void shim_rcu_read_unlock(void)
+{
+	BUG_ON(!shim_rcu_readers);
+	shim_rcu_readers--;
+}
+
+void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
+{
+	head->func = func;
+	head->next = NULL;
+	*rcu_last = head;
+	rcu_last = &head->next;
+}
+
+/* Offsets are smaller than any function's address. */
+void shim_kfree_rcu(struct rcu_head *head, size_t offset)
+{
+	BUG_ON(offset >= 4096);
+	call_rcu(head, (void (*)(struct rcu_head *))(uintptr_t)offset);
+}
+
+int shim_rcu_run(void)
+{
+	struct rcu_head *head = rcu_first, *next;
+	int n = 0;
+
+	BUG_ON(shim_rcu_readers);
+	rcu_first = NULL;
+	rcu_last = &rcu_first;
+	for (; head; head = next, n++) {
+		uintptr_t func = (uintptr_t)head->func;
+
+		next = head->next;
+		if (func < 4096)
+			kfree((char *)head - func);
+		else
+			head->func(head);
+	}
+	return n;
+}
+
+void synchronize_rcu(void)
+{
+	might_sleep();
+	shim_rcu_run();
+}
+
+/* CRC-32C */
+
+static u32 crc_table[256];
+
+static void crc_init(void)
+{
+	u32 i, bit, crc;
+
+	for (i = 0; i < 256; i++) {
+		crc = i;
+		for (bit = 0; bit < 8; bit++)
+			crc = crc & 1 ? crc >> 1 ^ 0x82f63b78 : crc >> 1;
+		crc_table[i] = crc;
+	}
+}
+
+u32 crc32c(u32 crc, const void *p, unsigned int length)
+{
+	const u8 *b = p;
+
+	if (!crc_table[1])
+		crc_init();
+	while (length--)
+		crc = crc >> 8 ^ crc_table[(crc ^ *b++) & 0xff];
+	return crc;
+}
+
+/* bitmaps: declared by tools/include, defined nowhere there */
+
+void bitmap_clear(unsigned long *map, unsigned int start, int len)
+{
+	for (; len > 0; len--, start++)
+		map[BIT_WORD(start)] &= ~BIT_MASK(start);
+}
