@@ -179,7 +179,7 @@ static void __remove_run(struct fclock_cache *cache,
 	__free_run(cache, run);
 }
 
-/* Forget one run: the first at the hand that was not hit since its last round. */
+/* Forget one run: the first at the hand that was not hit since it came by. */
 static void __evict_run(struct fclock_cache *cache)
 {
 	struct fclock_cache_run *run;

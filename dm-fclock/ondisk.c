@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The format of the metadata device: superblock and bitmap blocks.
+ * The format of the metadata device: superblock and bitmap blocks. CRC-32C is
+ * the kernel's crc32c() everywhere: it begins with all ones or with a seed's
+ * sum, and its result is not inverted.
  */
 #include <linux/types.h>
 #include <linux/kernel.h>
@@ -455,7 +457,7 @@ static unsigned long fclock_get_bits(const u8 *p, unsigned int n)
 	return n == BITS_PER_LONG ? word : word & ((1UL << n) - 1);
 }
 
-/* Replace the @n <= BITS_PER_LONG bits of @map from @pos on by those of @word. */
+/* Replace the @n <= BITS_PER_LONG bits of @map from @pos on by @word's. */
 static void fclock_put_bits(unsigned long *map, u64 pos, unsigned long word,
 			    unsigned int n)
 {
