@@ -28,6 +28,8 @@ struct fclock_addr {
 /**
  * struct fclock_transport_ops - what the transport calls; all may take spinlocks, none sleeps
  *
+ * All are called in process context; those of one node (@hello too) one at a time.
+ *
  * @opened: an outgoing connection to @node is established: the core queues HELLO
  * @hello: an accepted socket delivered its HELLO frame (FCLOCK_HELLO_FRAME bytes; header
  *	decoded and payload checked by the transport). Before the call the transport has
@@ -41,7 +43,7 @@ struct fclock_addr {
  *	transport drops the connection (and calls @lost)
  * @next_frame: fill @buf (FCLOCK_FRAME_MAX bytes) with the next frame for @node; returns its
  *	length, 0: nothing to send
- * @lost: the connection of @node is gone
+ * @lost: the connection of @node, told by @opened or a @hello that returned 0, is gone
  * @grains: of the volume, for fclock_wire_check_payload(); 0: not known yet
  */
 struct fclock_transport_ops {
@@ -70,7 +72,8 @@ struct fclock_peer_addr {
  *	refuse peers that come from a higher one
  *
  * Nothing listens or connects before fclock_transport_start().
- * Context: may sleep, constructor. Return: ERR_PTR.
+ * Context: may sleep, constructor. Return: ERR_PTR: -EINVAL for an impossible node id,
+ * -EAFNOSUPPORT when a peer's address is of another family than @listen.
  */
 struct fclock_transport *
 fclock_transport_create(struct net *net, unsigned int node,
@@ -80,7 +83,10 @@ fclock_transport_create(struct net *net, unsigned int node,
 			const struct fclock_transport_ops *ops, void *ctx);
 /* Bind, listen and begin to connect. May sleep. Return: -EADDRINUSE and friends. */
 int fclock_transport_start(struct fclock_transport *t);
-/* Close everything, wait for all callbacks to end. May sleep. start may follow. */
+/*
+ * Close everything, wait for all callbacks to end. Connections end without @lost. May
+ * sleep, not from an op. start may follow.
+ */
 void fclock_transport_stop(struct fclock_transport *t);
 void fclock_transport_destroy(struct fclock_transport *t);
 /* The core has something to send to @node. Any context, cheap, never sleeps. */
@@ -92,12 +98,16 @@ void fclock_transport_kick(struct fclock_transport *t, unsigned int node);
 void fclock_transport_disconnect(struct fclock_transport *t, unsigned int node);
 /**
  * fclock_transport_set_peers - a reload changed peers' addresses
- * Connections to unchanged peers stay. May sleep.
+ * Connections to unchanged peers stay; the others end with @lost, from the worker. May
+ * sleep. Return: as fclock_transport_create(), nothing changed on an error.
  */
 int fclock_transport_set_peers(struct fclock_transport *t,
 			       const struct fclock_peer_addr *peers,
 			       unsigned int nr_peers);
-/* Wait (killably) until every queued frame was handed to the sockets, at most @ms. */
+/*
+ * Wait (killably) until every queued frame was sent on the open connections and
+ * acknowledged by the other side's TCP, at most @ms.
+ */
 void fclock_transport_drain(struct fclock_transport *t, unsigned int ms);
 
 #endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What transport.c, peer.c and guest.c share; nobody else includes it.
+ */
+#ifndef FCLOCK_PEER_H
+#define FCLOCK_PEER_H
+
+#include <linux/mutex.h>
+#include <linux/workqueue.h>
+
+#include "socket.h"
+#include "transport.h"
+
+/* To connect; from there to WELCOME; from accept to the whole HELLO. */
+#define GREETING_MS 5000
+#define MAX_GUESTS 8
+#define HEADER_SIZE sizeof(struct fclock_wire_header)
+
+enum fclock_peer_state {
+	PEER_IDLE,
+	PEER_CONNECTING,
+	PEER_GREETING,		/* connected by us, no WELCOME yet */
+	PEER_OPEN,
+};
+
+enum fclock_peer_flags {
+	PEER_DROP,		/* close the connection */
+	PEER_KICKED,		/* the core may have frames */
+};
+
+/**
+ * struct fclock_peer - a configured peer and its connection
+ * @t: set once
+ * @node: set once
+ * @flags: enum fclock_peer_flags, atomic
+ * @io: the work function; the only one that calls next_frame, receive and lost
+ * @timer: queues @io when the backoff or the greeting is over
+ *
+ * Made by the first configuration that names the node, freed with the transport.
+ * All below @mutex is protected by it.
+ */
+struct fclock_peer {
+	struct fclock_transport *t;
+	unsigned int node;
+	unsigned long flags;
+	struct work_struct io;
+	struct delayed_work timer;
+
+	struct mutex mutex;	/* configuration and connection */
+	bool configured;
+	struct fclock_addr addr;
+	enum fclock_peer_state state;
+	struct fclock_socket s;
+	bool complained;		/* of a failed connect, since the last */
+	unsigned int backoff;		/* ms, before the next connect */
+	unsigned long next_connect;	/* jiffies */
+	unsigned long deadline;		/* jiffies, CONNECTING and GREETING */
+
+	unsigned int rx_got;		/* bytes of header and payload */
+	struct fclock_msg rx_msg;	/* valid when the header is complete */
+	void *rx_header;
+	void *rx_payload;
+
+	unsigned int tx_len, tx_off;	/* of the bytes in @tx */
+	bool tx_more;			/* @tx was full: more may follow */
+	bool tx_corked;			/* the last bytes went with MSG_MORE */
+	int tx_error;			/* nothing can be sent any more */
+	void *tx;
+};
+
+/**
+ * struct fclock_guest - a place for an accepted connection without a node
+ * @t: set once
+ * @io: reads the HELLO
+ * @timer: queues @io at the deadline
+ *
+ * Part of the transport. All below @mutex is protected by it; free when @s has
+ * no socket.
+ */
+struct fclock_guest {
+	struct fclock_transport *t;
+	struct work_struct io;
+	struct delayed_work timer;
+
+	struct mutex mutex;	/* the connection */
+	struct fclock_socket s;
+	struct fclock_addr from;
+	unsigned long deadline;
+	bool refused;		/* only waits for the other side to close */
+	unsigned int got;
+	u8 buf[FCLOCK_HELLO_FRAME] __aligned(8);
+};
+
+/**
+ * struct fclock_transport - made and freed by the volume
+ * @net: own reference
+ * @running: written under @mutex; work functions read it under their object's
+ *	mutex, which stop takes after it has cleared @running: whoever saw true
+ *	there has ended before stop returns
+ * @mutex: start, stop, set_peers
+ * @listener: changes under @mutex while @accept is idle
+ * @peer: index node id, NULL until first configured; set once, with release
+ */
+struct fclock_transport {
+	struct net *net;
+	unsigned int node;
+	struct fclock_addr listen;
+	bool reserved_port;
+	const struct fclock_transport_ops *ops;
+	void *ctx;
+	struct workqueue_struct *wq;
+
+	bool running;
+	struct mutex mutex;	/* start, stop, set_peers */
+	struct fclock_socket listener;
+	struct work_struct accept;
+	struct fclock_guest guest[MAX_GUESTS];
+	struct fclock_peer *peer[FCLOCK_MAX_NODES + 1];
+};
+
+static inline struct fclock_peer *
+fclock_find_peer(struct fclock_transport *t, unsigned int node)
+{
+	if (!node || node > FCLOCK_MAX_NODES)
+		return NULL;
+
+	/* Pairs with smp_store_release() in add_peers(). */
+	return smp_load_acquire(&t->peer[node]);
+}
+
+static inline void fclock_wake_at(struct fclock_transport *t,
+				  struct delayed_work *timer,
+				  unsigned long when)
+{
+	unsigned long now = jiffies;
+
+	mod_delayed_work(t->wq, timer, time_after(when, now) ? when - now : 0);
+}
+
+/* ---- peer.c ---- */
+
+/* NULL: no memory. Nothing runs before fclock_peer_start(). */
+struct fclock_peer *fclock_peer_alloc(struct fclock_transport *t,
+				      unsigned int node);
+void fclock_peer_free(struct fclock_peer *p);	/* stopped, or NULL */
+/* The first connect is at once. t->running is set. */
+void fclock_peer_start(struct fclock_peer *p);
+/* t->running is clear, no guest is left. On return no callback runs. */
+void fclock_peer_stop(struct fclock_peer *p);
+/* @addr: NULL: not configured any more. Another address ends the connection. */
+void fclock_peer_configure(struct fclock_peer *p,
+			   const struct fclock_addr *addr);
+/* What the core had is sent and acknowledged, or there is no connection. */
+bool fclock_peer_drained(struct fclock_peer *p);
+/* Close the connection and forget its frames; the core is told by the caller. */
+void __fclock_peer_reset(struct fclock_peer *p);
+
+/* ---- guest.c ---- */
+
+void fclock_guest_init(struct fclock_transport *t, struct fclock_guest *g);
+/* t->running is clear, the accept work has ended. */
+void fclock_guest_stop(struct fclock_guest *g);
+/* Of the listener: every waiting connection becomes a guest or is closed. */
+void fclock_accept_work(struct work_struct *work);
+
+#endif
