@@ -2,7 +2,7 @@
 #
 #   make          the module for the running kernel, or for KDIR=
 #   make demo     the whole thing end to end on three guests
-#   make check    every test that CI runs; "make check GROUPS='a b'" for some
+#   make check    every test that CI runs; "make check GROUP='a b'" for some
 #   make bench    measurements
 #   make install  into the modules of the kernel it was built for
 #   make clean    removes what "make" built here; the cache stays
@@ -13,7 +13,7 @@
 
 SHELL := /bin/bash
 KDIR ?=
-GROUPS ?=
+GROUP ?=
 DESTDIR ?=
 
 all: module
@@ -35,7 +35,7 @@ demo:
 	@scripts/demo
 
 check:
-	@tests/run $(GROUPS)
+	@tests/run $(GROUP)
 
 bench:
 	@tests/bench/run
