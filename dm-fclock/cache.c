@@ -162,10 +162,12 @@ u64 fclock_cache_run(struct fclock_cache *cache, unsigned int map,
 	return run && run->first <= last ? run->first - 1 : last;
 }
 
-/* Off the clock and the books; freed when no lookup can be at it any more. */
+/*
+ * Off the clock and the books; freed when no lookup can be at it any more. Lock,
+ * or nobody else is left.
+ */
 static void __free_run(struct fclock_cache *cache, struct fclock_cache_run *run)
 {
-	lockdep_assert_held(cache->lock);
 	list_del(&run->clock);
 	WRITE_ONCE(cache->bytes, cache->bytes - sizeof(*run));
 	WRITE_ONCE(cache->nr_runs, cache->nr_runs - 1);
@@ -311,6 +313,14 @@ void fclock_cache_drop_all(struct fclock_cache *cache)
 
 	lockdep_assert_held(cache->lock);
 	cache->discards += cache->nr_runs;
+	for (i = 0; i < FCLOCK_CACHE_MAPS; i++)
+		__drop_map(cache, i);
+}
+
+void fclock_cache_exit(struct fclock_cache *cache)
+{
+	unsigned int i;
+
 	for (i = 0; i < FCLOCK_CACHE_MAPS; i++)
 		__drop_map(cache, i);
 }

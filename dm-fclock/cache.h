@@ -37,7 +37,7 @@ struct fclock_cache {
 void fclock_cache_init(struct fclock_cache *cache, spinlock_t *lock, u64 limit);
 /*
  * Forget everything and wait for nothing: runs are freed after a grace period.
- * May be called with *lock held.
+ * With *lock held, or when nobody else changes the cache any more.
  */
 void fclock_cache_exit(struct fclock_cache *cache);
 
