@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the parts of the core say to each other. All of it with core->lock held.
+ */
+#ifndef FCLOCK_CORE_PRIVATE_H
+#define FCLOCK_CORE_PRIVATE_H
+
+#include <linux/bitops.h>
+#include <linux/errno.h>
+#include <linux/kernel.h>
+#include <linux/lockdep.h>
+#include <linux/printk.h>
+#include <linux/string.h>
+#include "core.h"
+#include "placement.h"
+#include "trace.h"
+
+#define fclock_say(core, fmt, ...) \
+	pr_warn("device-mapper: fclock: node %u: " fmt "\n", \
+		(core)->cfg.node, ##__VA_ARGS__)
+
+static inline struct fclock_peer *fclock_self(struct fclock_core *core)
+{
+	return &core->peer[core->cfg.node];
+}
+
+static inline unsigned int fclock_map_index(u8 target)
+{
+	return target == FCLOCK_TARGET_A ? FCLOCK_CACHE_A : target;
+}
+
+static inline u64 fclock_node_bit(unsigned int node)
+{
+	return 1ULL << (node - 1);
+}
+
+/* Iterates over configured nodes, self included. */
+#define fclock_for_each_peer(core, p) \
+	for ((p) = &(core)->peer[1]; \
+	     (p) <= &(core)->peer[FCLOCK_MAX_NODES]; (p)++) \
+		if (!(p)->configured) { } else
+
+/* Slots whose state is @state. */
+static inline u16 fclock_slots_in(const struct fclock_super *sb, u8 state)
+{
+	unsigned int s;
+	u16 slots = 0;
+
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+		if (sb->slot[s].state == state)
+			slots |= BIT(s);
+	return slots;
+}
+
+static inline u64 fclock_listed_instance(const struct fclock_super *sb,
+					 unsigned int node)
+{
+	return node ? sb->part[node - 1].instance : 0;
+}
+
+/* This very instance is a participant. */
+static inline bool fclock_is_listed(struct fclock_core *core)
+{
+	return core->have_sb && fclock_listed_instance(&core->sb, core->cfg.node) ==
+				core->instance;
+}
+
+static inline bool fclock_is_primary(struct fclock_core *core)
+{
+	return core->have_sb && core->sb.primary == core->cfg.node &&
+	       core->sb.primary_instance == core->instance;
+}
+
+/* The end of the slice that holds @grain: its last grain. */
+static inline u64 fclock_slice_end(struct fclock_core *core, u64 grain)
+{
+	const struct fclock_geometry *geo = &core->sb.geo;
+	u64 end = grain | (geo->slice - 1);
+
+	return end < geo->grains ? end : geo->grains - 1;
+}
+
+static inline u64 fclock_slice_of(struct fclock_core *core, u64 grain)
+{
+	return grain / core->sb.geo.slice;
+}
+
+/* Everything in core is sized by the table's geometry; nothing else is ever adopted. */
+static inline bool fclock_same_geometry(struct fclock_core *core,
+					const struct fclock_super *sb)
+{
+	const struct fclock_geometry *geo = &core->cfg.geo;
+
+	return sb->geo.length == geo->length && sb->geo.grain == geo->grain &&
+	       sb->geo.slice == geo->slice && sb->geo.grains == geo->grains &&
+	       sb->geo.slices == geo->slices;
+}
+
+/* core.c */
+void fclock_arm(struct fclock_core *core, u64 at);
+void fclock_send(struct fclock_core *core, struct fclock_peer *peer,
+		 enum fclock_pending what);
+void fclock_send_all(struct fclock_core *core, enum fclock_pending what);
+void fclock_queue_out(struct fclock_core *core, struct fclock_peer *peer,
+		      struct fclock_out *out);
+void fclock_unqueue_out(struct fclock_out *out);
+void fclock_settle(struct fclock_core *core);
+void fclock_update_paths(struct fclock_core *core);
+void fclock_link_down(struct fclock_core *core, struct fclock_peer *peer);
+void fclock_set_phase(struct fclock_core *core, enum fclock_phase phase);
+
+/* client.c */
+int fclock_client_init_peer(struct fclock_peer *peer);
+void fclock_client_retry(struct fclock_core *core);
+void fclock_client_drop_requests(struct fclock_core *core);
+void fclock_client_forget_locks(struct fclock_core *core);
+void fclock_client_link_up(struct fclock_core *core, struct fclock_peer *peer);
+void fclock_client_link_down(struct fclock_core *core,
+			     struct fclock_peer *peer);
+void fclock_client_timer(struct fclock_core *core, u64 now);
+void fclock_client_grant(struct fclock_core *core, struct fclock_peer *peer,
+			 const struct fclock_msg *msg,
+			 const struct fclock_wire_lock_grant *grant);
+int fclock_client_recall(struct fclock_core *core, struct fclock_peer *peer,
+			 u64 id);
+u32 fclock_client_encode(struct fclock_core *core, struct fclock_peer *peer,
+			 struct fclock_out *out, struct fclock_msg *msg,
+			 void *payload);
+
+/* owner.c */
+int fclock_owner_init(struct fclock_core *core);
+void fclock_owner_exit(struct fclock_core *core);
+int fclock_owner_init_peer(struct fclock_peer *peer);
+int fclock_owner_request(struct fclock_core *core, struct fclock_peer *peer,
+			 const struct fclock_msg *msg,
+			 const struct fclock_wire_lock_request *req);
+void fclock_owner_released(struct fclock_core *core, struct fclock_peer *peer,
+			   u64 id);
+void fclock_owner_prepare(struct fclock_core *core);
+bool fclock_owner_idle(struct fclock_core *core);
+void fclock_owner_adopt(struct fclock_core *core,
+			const struct fclock_super *old, bool ends_locks);
+void fclock_owner_reset(struct fclock_core *core);
+void fclock_owner_new_instance(struct fclock_core *core,
+			       struct fclock_peer *peer);
+void fclock_owner_link_up(struct fclock_core *core, struct fclock_peer *peer);
+void fclock_owner_link_down(struct fclock_core *core, struct fclock_peer *peer);
+void fclock_owner_retry(struct fclock_core *core);
+void fclock_owner_detach(struct fclock_core *core, unsigned int slot);
+u16 fclock_owner_complete(struct fclock_core *core);
+u32 fclock_owner_encode(struct fclock_core *core, struct fclock_peer *peer,
+			struct fclock_out *out, struct fclock_msg *msg,
+			void *payload);
+
+/* bits.c: what the owner knows of split grains */
+bool fclock_slice_known(struct fclock_core *core, unsigned int slot, u64 slice);
+bool fclock_all_split(struct fclock_core *core, u16 slots, u64 grain);
+u16 fclock_unsplit_slots(struct fclock_core *core, u16 slots, u64 grain);
+u64 fclock_next_unsplit(struct fclock_core *core, u16 slots, u64 first,
+			u64 last);
+u64 fclock_next_split(struct fclock_core *core, u16 slots, u64 first, u64 last);
+void fclock_split_run(struct fclock_core *core, u16 slots, u64 grain,
+		      u64 *first, u64 *last);
+void fclock_bits_set(struct fclock_core *core, unsigned int slot, u64 first,
+		     u64 last);
+void fclock_bits_loaded(struct fclock_core *core, struct fclock_load *load);
+void fclock_bits_trigger(struct fclock_core *core, unsigned int slot);
+void fclock_bits_forget(struct fclock_core *core, unsigned int slot);
+void fclock_bits_moved(struct fclock_core *core,
+		       const struct fclock_super *old);
+
+/* transition.c */
+void fclock_prepare(struct fclock_core *core, struct fclock_peer *peer,
+		    u64 number, u8 kind, u16 slots);
+void fclock_progress(struct fclock_core *core);
+bool fclock_drained(struct fclock_core *core);
+void fclock_adopt(struct fclock_core *core, const struct fclock_super *sb,
+		  bool ends_locks);
+void fclock_gate(struct fclock_core *core, u32 closed);
+void fclock_wish(struct fclock_core *core);
+void fclock_wish_get(struct fclock_core *core, struct fclock_wire_ask *ask);
+void fclock_asks_kick(struct fclock_core *core);
+void fclock_asks_lost(struct fclock_core *core, const char *why);
+void fclock_answered(struct fclock_core *core, u64 id, int error,
+		     const char *text);
+
+/* primary.c */
+void fclock_primary_kick(struct fclock_core *core);
+void fclock_primary_prepared(struct fclock_core *core, struct fclock_peer *peer,
+			     u64 number);
+void fclock_primary_asked(struct fclock_core *core, struct fclock_peer *peer,
+			  u64 id, u64 state,
+			  const struct fclock_wire_ask *ask);
+void fclock_primary_heard(struct fclock_core *core, struct fclock_peer *peer);
+void fclock_primary_written(struct fclock_core *core, int error);
+void fclock_primary_timer(struct fclock_core *core, u64 now);
+void fclock_primary_link_up(struct fclock_core *core, struct fclock_peer *peer);
+void fclock_primary_gone(struct fclock_core *core);
+void fclock_primary_take(struct fclock_core *core,
+			 const struct fclock_super *sb, bool format);
+void fclock_primary_reset(struct fclock_core *core);
+
+/* members.c */
+bool fclock_gone(struct fclock_core *core, const struct fclock_super *sb,
+		 unsigned int node);
+int fclock_members_adopt(struct fclock_core *core, u64 epoch, u64 members);
+void fclock_members_news(struct fclock_core *core);
+void fclock_members_timer(struct fclock_core *core, u64 now);
+bool fclock_member(struct fclock_core *core, unsigned int node);
+bool fclock_gone_instance(struct fclock_core *core, unsigned int node,
+			  u64 instance);
+bool fclock_reads_wanted(struct fclock_core *core);
+void fclock_stop_all(struct fclock_core *core);
+void fclock_begin_ending(struct fclock_core *core, const char *why);
+void fclock_check_ended(struct fclock_core *core);
+
+#endif

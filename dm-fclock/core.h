@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The protocol of one node instance, without I/O: events in, actions out.
+ *
+ * Every function that takes a struct fclock_core is called with core->lock held
+ * (irqs off in the kernel) unless it says otherwise, never sleeps and never
+ * allocates, except fclock_core_create() and fclock_core_destroy(). Actions leave
+ * through struct fclock_core_ops, called under the same lock: they queue work
+ * and return. They must not call back into the core.
+ *
+ * The parts: client.c (this node's requests and locks), owner.c (lock table,
+ * splits, grants), transition.c (participant), primary.c (the primary), members.c
+ * (who lives, who takes the role), core.c (links, frames, dispatch).
+ */
+#ifndef FCLOCK_CORE_H
+#define FCLOCK_CORE_H
+
+#include <linux/types.h>
+#include <linux/list.h>
+#include <linux/rbtree.h>
+#include <linux/spinlock.h>
+#include "cache.h"
+#include "ondisk.h"
+#include "wire.h"
+
+struct fclock_core;
+
+#define FCLOCK_CREDITS		256	/* open LOCK_REQUESTs per client and owner */
+#define FCLOCK_LOCKS		4096	/* shared locks per client and owner */
+#define FCLOCK_OBJECTS		(FCLOCK_CREDITS + FCLOCK_LOCKS)
+#define FCLOCK_SPLITS		64	/* splits in flight at an owner */
+#define FCLOCK_LOADS		8	/* bitmap blocks being read at an owner */
+#define FCLOCK_MAX_SPLIT	2048	/* sectors that one split copies at most, if more than a grain */
+#define FCLOCK_IDLE_MS		2000	/* an unused shared lock is kept that long */
+#define FCLOCK_HOLD_MS		20	/* minimum hold time of a shared lock before a recall is obeyed */
+#define FCLOCK_PING_MS		1000
+#define FCLOCK_DEAD_MS		5000	/* a link that brought nothing for so long is dropped */
+#define FCLOCK_RETRY_MS		1000
+
+/* ------------------------------------------------------------------ I/O */
+
+enum fclock_io {
+	FCLOCK_IO_READ,			/* of a copy; reads of A never come here */
+	FCLOCK_IO_WRITE,		/* and write-zeroes */
+	FCLOCK_IO_DISCARD,
+};
+
+enum fclock_verdict {
+	FCLOCK_GO,			/* split: to the target's own device */
+	FCLOCK_GO_SHARED,		/* read of a copy: read A, under @lock */
+	FCLOCK_NO_EFFECT,		/* discard of unsplit grains: complete it */
+	FCLOCK_FAIL,			/* I/O error */
+	FCLOCK_REQUEUE,			/* give it back to dm */
+};
+
+/**
+ * struct fclock_waiter - a bio, or what is left of it, that waits in the core
+ * @list: core's, while it waits
+ * @target: FCLOCK_TARGET_A or a slot
+ * @io: enum fclock_io
+ * @first, @last: its grains; the caller moves @first on before it submits the rest
+ * @verdict: set before ops->wake()
+ * @count: grains from @first that the verdict is about; for FCLOCK_GO and
+ *	FCLOCK_GO_SHARED they count as in flight until fclock_client_done()
+ * @lock: to hand to fclock_client_done()
+ */
+struct fclock_waiter {
+	struct list_head list;
+	u8 target;
+	u8 io;
+	u8 verdict;
+	u64 first, last;
+	u64 count;
+	struct fclock_object *lock;
+};
+
+/* What the hit path does with an I/O, by map index (slot, or FCLOCK_CACHE_A). */
+enum fclock_path {
+	FCLOCK_PATH_CORE,		/* submit it to the core (it will wait there) */
+	FCLOCK_PATH_PASS,		/* all is split, or nothing depends on it: own device */
+	FCLOCK_PATH_CACHE,		/* look into the cache; a miss goes to the core */
+	FCLOCK_PATH_FAIL,		/* I/O error at once */
+};
+
+/* --------------------------------------------------------- frames to send */
+
+enum fclock_out_type {
+	FCLOCK_OUT_REQUEST,		/* struct fclock_object */
+	FCLOCK_OUT_RELEASED,
+	FCLOCK_OUT_NOT_HELD,
+	FCLOCK_OUT_GRANT,		/* struct fclock_record */
+	FCLOCK_OUT_RECALL,
+};
+
+/* Something that a peer's link sends when it can; queued at most once. */
+struct fclock_out {
+	struct list_head list;
+	u8 type;
+};
+
+/* Single frames: bits of fclock_peer.pending, sent lowest first, before the queue. */
+enum fclock_pending {
+	FCLOCK_SEND_HELLO,
+	FCLOCK_SEND_WELCOME,
+	FCLOCK_SEND_SUPER,		/* RESUME or ABORT with the newest superblock */
+	FCLOCK_SEND_PREPARE,
+	FCLOCK_SEND_PREPARED,
+	FCLOCK_SEND_ANSWER,
+	FCLOCK_SEND_WISH,
+	FCLOCK_SEND_ASK,
+	FCLOCK_SEND_CANCEL,
+	FCLOCK_SEND_PING,
+	FCLOCK_SEND_BYE,
+};
+
+/* ----------------------------------------------------------- client side */
+
+enum fclock_object_state {
+	FCLOCK_OBJ_FREE,
+	FCLOCK_OBJ_OPEN,		/* LOCK_REQUEST sent or about to be */
+	FCLOCK_OBJ_HELD,		/* shared lock */
+	FCLOCK_OBJ_RELEASING,		/* RELEASED waits to be sent */
+};
+
+/*
+ * A request of this node to one owner, or the shared lock that it became; the low 16 bits of
+ * @id are its place in fclock_peer.objects, the rest counts, so that an id is never
+ * used twice by an instance. All protected by core->lock.
+ */
+struct fclock_object {
+	struct rb_node node;		/* client.open[] or client.held[], by first grain */
+	struct list_head list;		/* peer's free list, or its LRU of held locks */
+	struct list_head waiters;
+	struct fclock_out out;		/* REQUEST, RELEASED */
+	struct fclock_out not_held;	/* answers a RELEASE_REQUEST for an id that is not held */
+	u64 id;
+	u64 not_held_id;
+	u64 first, last;
+	u64 granted_at, used_at;	/* ms */
+	u32 users;			/* I/Os under the lock */
+	u8 owner;			/* node id */
+	u8 target;
+	u8 kind;
+	u8 state;
+	bool recalled;
+	bool linked;			/* @node is in a tree */
+};
+
+/* ------------------------------------------------------------ owner side */
+
+enum fclock_record_state {
+	FCLOCK_REC_FREE,
+	FCLOCK_REC_WAITING,		/* on a queue of the owner */
+	FCLOCK_REC_GRANTING,		/* grant waits to be sent; nothing is held */
+	FCLOCK_REC_HELD,		/* shared lock; its grant may still wait to be sent */
+};
+
+/* A client's request at its owner, or the shared lock; same place and id as the client's object. */
+struct fclock_record {
+	struct rb_node node;		/* owner.held[slot], interval tree */
+	u64 first, last;		/* HELD: grains locked, else grains asked for */
+	u64 subtree_last;
+	struct list_head list;		/* the queue it waits on */
+	struct fclock_out out;		/* GRANT */
+	struct fclock_out recall;	/* RELEASE_REQUEST */
+	u64 id;
+	u64 want_state;			/* state number of the request */
+	u64 ask_first, ask_last;	/* grains that the client asked for */
+	u8 client;			/* node id */
+	u8 target;
+	u8 kind;
+	u8 state;
+	u8 status;			/* of the grant */
+	bool recalled;			/* RELEASE_REQUEST queued or sent */
+	bool cold;			/* was split already when asked */
+};
+
+enum fclock_split_state {
+	FCLOCK_SPLIT_FREE,
+	FCLOCK_SPLIT_LOCKING,		/* waits for shared locks to be released */
+	FCLOCK_SPLIT_COPYING,
+	FCLOCK_SPLIT_COPIED,		/* waits for the next commit */
+	FCLOCK_SPLIT_COMMITTING,
+};
+
+/**
+ * struct fclock_split - the exclusive lock on a run of grains while it is copied
+ * @index: its place in owner.splits
+ * @first, @last: grains; no two splits overlap
+ * @slots: copies that are to become independent of A here
+ * @failed: slots whose copy failed
+ */
+struct fclock_split {
+	struct rb_node node;		/* owner.splits_tree by first */
+	struct list_head list;		/* free, or the batch */
+	struct list_head waiters;	/* records, in order of arrival */
+	u64 first, last;
+	u16 index;
+	u16 slots;
+	u16 failed;
+	u8 state;
+};
+
+/**
+ * struct fclock_load - one bitmap block to read
+ * @result: set bits, or -errno as fclock_md_load()
+ * @bits: the slice's bits, from bit 0
+ */
+struct fclock_load {
+	struct list_head list;
+	u64 slice;
+	u64 generation;
+	unsigned int slot;
+	long result;
+	unsigned long bits[FCLOCK_MAX_SLICE / BITS_PER_LONG];
+};
+
+/* One slot at the owner. The memory comes with fclock_core_attach(). */
+struct fclock_owned_slot {
+	unsigned long *bits;		/* flat, bit = grain, set after the commit */
+	u64 *slice_gen;			/* generation that the slice's bits are of, by slice */
+	u32 *slice_split;		/* set bits in the slice */
+	u64 fresh;			/* generation that began while this node owned: slices not of it are empty */
+	u64 split;			/* set bits in slices known */
+	u64 known;			/* slices known to be of the current generation */
+};
+
+struct fclock_owner {
+	bool active;			/* this node is in the owner list */
+	bool ready;			/* ops->start_owner() has ended well */
+	bool starting;
+	bool committing;
+	u16 failing;			/* slots that this owner wants offline */
+	u64 grains;			/* in its slices */
+	struct fclock_owned_slot slot[FCLOCK_MAX_SLOTS];
+	struct rb_root_cached held[FCLOCK_MAX_SLOTS];	/* shared locks, interval trees */
+	struct rb_root splits_tree;
+	struct fclock_split *splits;	/* FCLOCK_SPLITS */
+	struct list_head free_splits;
+	struct list_head copied;	/* splits for the next commit */
+	struct list_head batch;		/* splits being committed: the committer reads it without the lock */
+	struct list_head queue;		/* records waiting for a split object, a load or the state, in order */
+	struct list_head loads;		/* being read */
+	struct list_head free_loads;
+	struct fclock_load *load;	/* FCLOCK_LOADS */
+	unsigned int nr_copying;
+	unsigned int nr_loading;
+	unsigned int scan_slot;		/* background reading of bitmaps */
+	u64 scan_slice;
+	struct { u64 next[2]; u32 window[2]; } ahead[FCLOCK_MAX_NODES + 1]; /* sequential clients: [kind - 1] */
+};
+
+/* ------------------------------------------------------------------ peers */
+
+/* What a node wants to stand in the superblock about itself. */
+struct fclock_wish {
+	bool valid;
+	bool joined;
+	u16 attached, offline, complete;
+	char host[FCLOCK_HOST_LEN];
+};
+
+/* A trigger or stop that somebody waits for; in the waiter's memory. */
+struct fclock_ask {
+	struct list_head list;
+	u8 kind;			/* FCLOCK_ASK_TRIGGER, FCLOCK_ASK_STOP */
+	u16 slots;
+	u64 id;
+	bool sent;
+	bool done;
+	int error;			/* 0 or -errno */
+	char text[FCLOCK_ANSWER_TEXT];
+};
+
+/* The ask of one node at the primary. */
+struct fclock_asked {
+	struct list_head list;		/* primary.asks */
+	bool queued;
+	u8 kind;
+	u16 slots;
+	u64 id;
+	u64 answer_id;
+	int answer_error;
+	char answer_text[FCLOCK_ANSWER_TEXT];
+};
+
+enum fclock_link {
+	FCLOCK_LINK_DOWN,
+	FCLOCK_LINK_HELLO,		/* connector: HELLO sent, WELCOME awaited */
+	FCLOCK_LINK_UP,
+};
+
+struct fclock_peer {
+	u8 node;
+	bool configured;		/* self, or a `peer` of the table */
+	u8 link;			/* self: always UP */
+	u64 instance;			/* of the last accepted HELLO or WELCOME, 0: none yet */
+	u64 state;			/* state number it last told */
+	bool bye;			/* @instance said BYE */
+	char host[FCLOCK_HOST_LEN];
+	u64 tx_seq, rx_seq;
+	u64 heard_at;			/* ms */
+	u32 pending;			/* bits of enum fclock_pending */
+	struct list_head out;		/* struct fclock_out */
+	struct fclock_wish wish;
+	struct fclock_asked asked;
+	bool prepared;			/* said PREPARED for the pending number */
+	bool needs_prepare;		/* participant of the pending transition */
+	bool keep_super;		/* was PREPARED in the last transition: gets its end even if not listed any more */
+	u64 split[FCLOCK_MAX_SLOTS];	/* from its PING */
+	u16 credits;			/* it, as an owner, gives us */
+	u16 nr_open;			/* our open requests there */
+	u16 nr_held;
+	u16 rec_open;			/* its open requests here */
+	struct fclock_object *objects;	/* FCLOCK_OBJECTS: we as its client */
+	struct fclock_record *records;	/* FCLOCK_OBJECTS: we as its owner */
+	struct list_head free;		/* objects */
+	struct list_head lru;		/* objects HELD without users, oldest first */
+	struct list_head starved;	/* waiters without a free object */
+};
+
+/* ------------------------------------------------------------ transitions */
+
+enum fclock_phase {
+	FCLOCK_STARTING,		/* not a participant: reads M, waits */
+	FCLOCK_RUNNING,			/* participant */
+	FCLOCK_LEAVING,			/* wants out */
+	FCLOCK_LEFT,			/* out: BYE may be said, nothing follows */
+	FCLOCK_ENDING,			/* this instance is over (left out, or cannot write M): drains, then a new instance */
+};
+
+/* The pending PREPARE at a participant. */
+struct fclock_prepare {
+	u64 number;			/* 0: none */
+	u8 kind;
+	u16 slots;
+	u64 began;			/* ms */
+	bool said;			/* PREPARED */
+};
+
+enum fclock_primary_phase {
+	FCLOCK_PRI_IDLE,
+	FCLOCK_PRI_TAKING,		/* writes the superblock with itself as primary */
+	FCLOCK_PRI_PREPARING,
+	FCLOCK_PRI_WRITING,
+	FCLOCK_PRI_ABORTING,		/* writes the newer superblock of an ABORT */
+	FCLOCK_PRI_RESUMING,		/* RESUME sent, waits until all that can be reached run it */
+};
+
+struct fclock_primary {
+	u8 phase;
+	bool writing;			/* ops->write_super() under way */
+	bool resume;			/* the newest superblock is announced as RESUME, else ABORT */
+	bool failed;			/* the last write failed */
+	u8 kind;
+	u16 slots;
+	u64 number;			/* highest number ever used */
+	u64 deadline;			/* of PREPARING, ms */
+	u64 retry_at;			/* failed view or write, ms; 0: none */
+	int error;			/* why the pending transition is being aborted, 0: it is not */
+	unsigned int late;		/* node that did not answer in time */
+	unsigned int asker;		/* node whose ask this is, 0: internal */
+	bool format;			/* @next formats M */
+	struct fclock_super next;
+	struct list_head asks;		/* fclock_asked, in order of arrival */
+};
+
+/* -------------------------------------------------------------- the core */
+
+enum fclock_event {
+	FCLOCK_EVENT_STATE = 1,		/* state of the volume or of a slot: dm event */
+	FCLOCK_EVENT_TRIGGER = 2,	/* a trigger: change uevent on the copies in @slots */
+	FCLOCK_EVENT_ENDED = 4,		/* FCLOCK_LEFT reached, or a detach finished: look again */
+};
+
+struct fclock_core_ops {
+	/* frames wait for a remote peer: call fclock_core_next_frame() until 0 */
+	void (*kick)(struct fclock_core *core, unsigned int node);
+	/* drop the link of a peer; fclock_core_lost() must follow */
+	void (*disconnect)(struct fclock_core *core, unsigned int node);
+	/* the waiter has its verdict; it is the caller's again */
+	void (*wake)(struct fclock_core *core, struct fclock_waiter *waiter);
+	/* copy split->first..last of A to split->slots: fclock_core_copied() */
+	void (*copy)(struct fclock_core *core, struct fclock_split *split);
+	/* flush the copies, then commit all of owner.batch: fclock_core_committed() */
+	void (*commit)(struct fclock_core *core);
+	/* read a bitmap block: fclock_core_loaded() */
+	void (*load)(struct fclock_core *core, struct fclock_load *load);
+	/* flush M and forget what was read from it: fclock_core_owner_started() */
+	void (*start_owner)(struct fclock_core *core);
+	/* write (or format M with) *@sb, which does not change meanwhile: fclock_core_super_written() */
+	void (*write_super)(struct fclock_core *core,
+			    const struct fclock_super *sb, bool format);
+	/* flush M and read its superblocks: fclock_core_super_read() */
+	void (*read_super)(struct fclock_core *core);
+	/* close the gates in @closed (bits by map index), open all others, wait for what was in
+	 * flight behind the closed ones: fclock_core_gated(@seq). A newer call replaces an older one. */
+	void (*gate)(struct fclock_core *core, u32 closed, u64 seq);
+	/* call fclock_core_timer() at @at ms (replaces the last one) */
+	void (*timer)(struct fclock_core *core, u64 at);
+	/* the ask has ended: ask->error, ask->text */
+	void (*answer)(struct fclock_core *core, struct fclock_ask *ask);
+	/* bits of enum fclock_event */
+	void (*event)(struct fclock_core *core, unsigned int events, u16 slots);
+	u64 (*now)(struct fclock_core *core);		/* ms, monotonic */
+	u64 (*random)(struct fclock_core *core);	/* never 0 */
+};
+
+struct fclock_core_config {
+	unsigned int node;
+	u64 peers;			/* bit (id - 1), without self */
+	bool networked;			/* has `listen` */
+	struct fclock_geometry geo;	/* of the table; for formatting */
+	u8 uuid[FCLOCK_UUID_LEN];	/* for formatting: a random one */
+	u32 trigger_timeout;		/* ms */
+	u64 cache_limit;		/* bytes, ~0ull: none */
+	char host[FCLOCK_HOST_LEN];
+};
+
+struct fclock_stats {			/* since creation or reset_stats */
+	u64 msg_sent, msg_received, lock_requests, lock_grants;
+	u64 release_requests, releases, grains_copied, commits;
+	u64 cache_discards_base;
+	u64 trigger_us;			/* set by the kernel's gates */
+};
+
+struct fclock_core {
+	spinlock_t *lock;
+	const struct fclock_core_ops *ops;
+	struct fclock_core_config cfg;
+	u8 path[FCLOCK_CACHE_MAPS];	/* enum fclock_path; written under lock, hit path uses READ_ONCE */
+
+	u8 phase;			/* enum fclock_phase */
+	bool have_sb;			/* @sb is valid */
+	bool formatted;			/* M is known to hold superblocks */
+	bool started;
+	bool split_brain;		/* two lists under one epoch: suspended */
+	u64 instance;
+	struct fclock_super sb;		/* adopted; sb.state is this node's state number */
+	u64 epoch;			/* newest members list known */
+	u64 members;
+	u16 attached;			/* slots with a copy device here */
+	u16 detaching;
+	u32 gates;			/* closed gates, bits by map index */
+	u64 gate_seq, gated_seq;	/* asked for, reached */
+	unsigned int nr_granted;	/* waiters gone with a verdict, in flight */
+	unsigned int nr_waiting;	/* bios waiting in the core (status) */
+	struct list_head parked;	/* waiters behind a gate or not yet a participant */
+	struct list_head recalled;	/* objects HELD, recalled, unused, for their minimum hold time */
+	struct rb_root open[FCLOCK_CACHE_MAPS][2];	/* client: open requests by first grain, [kind - 1] */
+	struct rb_root held[FCLOCK_MAX_SLOTS];		/* client: shared locks by first grain */
+	u64 next_id;			/* counts; shifted over the object's place */
+	struct fclock_prepare prep;	/* number ~0: this instance does nothing new any more */
+	struct fclock_primary pri;
+	struct fclock_owner own;
+	struct list_head asks;		/* local fclock_ask, first one is at the primary */
+	u64 timer_at;			/* armed, 0: not */
+	u64 reread_at;			/* reading M, 0: not wanted */
+	u64 ping_at;
+	u64 said_waiting;		/* for whom the log already said we wait */
+	bool reading;
+	bool wish_dirty;		/* the primary is to be told what this node wants */
+	bool leave_now;
+	bool settling;
+	bool md_error;			/* M could not be read the last time */
+	u64 cancel_id;			/* SEND_CANCEL */
+	struct fclock_super scratch;	/* of one event: too large for a stack */
+	struct fclock_super old;	/* what was adopted before, during the adoption */
+	u8 frame[FCLOCK_FRAME_MAX];	/* to self */
+	struct fclock_cache cache;
+	struct fclock_stats stats;
+	struct fclock_peer peer[FCLOCK_MAX_NODES + 1];	/* by node id */
+};
+
+/**
+ * fclock_core_create - allocate a core (large: kvmalloc). May sleep, no lock held.
+ * Return: NULL when memory is short.
+ */
+struct fclock_core *fclock_core_create(const struct fclock_core_config *cfg,
+				       const struct fclock_core_ops *ops,
+				       spinlock_t *lock);
+/* No event may follow. May sleep, no lock held. */
+void fclock_core_destroy(struct fclock_core *core);
+
+/* ------ life: volume.c calls these */
+
+/* First resume. Everything that was submitted before waits. */
+void fclock_core_start(struct fclock_core *core);
+/* Last target goes: asks to be taken out; ends with FCLOCK_EVENT_ENDED and phase FCLOCK_LEFT. */
+void fclock_core_leave(struct fclock_core *core);
+/* The caller waited long enough: no more waiting for the view. Phase LEFT as soon as nothing is in flight here. */
+void fclock_core_leave_now(struct fclock_core *core);
+/**
+ * fclock_core_attach - a copy device of @slot appeared on this node
+ * @bits: zeroed bitmap of geo.grains bits; @slice_gen, @slice_split: zeroed arrays of
+ * geo.slices elements. They belong to the core until fclock_core_detached() is true.
+ */
+void fclock_core_attach(struct fclock_core *core, unsigned int slot,
+			unsigned long *bits, u64 *slice_gen, u32 *slice_split);
+/* The copy device goes: from now on nothing new is copied to it here. */
+void fclock_core_detach(struct fclock_core *core, unsigned int slot);
+/* No copy or commit for the slot is under way here any more, its memory is the caller's. */
+bool fclock_core_detached(struct fclock_core *core, unsigned int slot);
+/* A reload changed trigger_timeout. */
+void fclock_core_set_timeout(struct fclock_core *core, u32 ms);
+/**
+ * fclock_core_add_peers - a reload named new peers (ids that it leaves out stay configured)
+ * @peers: bit (id - 1)
+ * Context: may sleep and allocate, no lock held; not concurrent with itself.
+ * Return: 0 or -ENOMEM (nothing changed).
+ */
+int fclock_core_add_peers(struct fclock_core *core, u64 peers);
+
+/* ------ messages of the user */
+
+/* Ends with ops->answer(). @ask stays in place until then or until the cancel. */
+void fclock_core_ask(struct fclock_core *core, struct fclock_ask *ask);
+/* Nobody waits any more; what is not yet durable is aborted. @ask is the caller's at once. */
+void fclock_core_ask_cancel(struct fclock_core *core, struct fclock_ask *ask);
+/* -EINVAL: unknown ids or empty; -EEXIST: another list under this epoch; -ESTALE: older. */
+int fclock_core_members(struct fclock_core *core, u64 epoch, u64 members);
+void fclock_core_reset_stats(struct fclock_core *core);
+
+/* ------ I/O: target.c calls these on a miss */
+
+void fclock_client_submit(struct fclock_core *core, struct fclock_waiter *w);
+/* An I/O that went with FCLOCK_GO or FCLOCK_GO_SHARED has ended; @lock as in the waiter. */
+void fclock_client_done(struct fclock_core *core, struct fclock_object *lock);
+/* noflush suspend: every waiter of @target (FCLOCK_TARGET_A or slot) gets FCLOCK_REQUEUE. */
+void fclock_client_requeue(struct fclock_core *core, u8 target);
+
+/* ------ ends of actions */
+
+void fclock_core_copied(struct fclock_core *core, struct fclock_split *split,
+			bool read_error, u16 failed);
+/* @failed: slots whose flush failed; all ones when M failed. */
+void fclock_core_committed(struct fclock_core *core, u16 failed);
+void fclock_core_loaded(struct fclock_core *core, struct fclock_load *load);
+void fclock_core_owner_started(struct fclock_core *core, int error);
+void fclock_core_super_written(struct fclock_core *core, int error);
+/* @error: -ENODATA: M is all zero */
+void fclock_core_super_read(struct fclock_core *core, int error,
+			    const struct fclock_super *sb);
+void fclock_core_gated(struct fclock_core *core, u64 seq);
+void fclock_core_timer(struct fclock_core *core);
+
+/* ------ links: transport (see transport.h for the meaning) */
+
+void fclock_core_opened(struct fclock_core *core, unsigned int node);
+/**
+ * fclock_core_hello - a HELLO came in from @node
+ * @refusal: FCLOCK_HELLO_FRAME bytes for a WELCOME that refuses; *@refusal_len its length or 0
+ * Return: 0: the link is up, an older one of the node is forgotten; -errno: refused.
+ */
+int fclock_core_hello(struct fclock_core *core, unsigned int node,
+		      const struct fclock_msg *msg,
+		      const struct fclock_wire_hello *hello, void *refusal,
+		      size_t *refusal_len);
+int fclock_core_receive(struct fclock_core *core, unsigned int node,
+			const struct fclock_msg *msg, const void *payload);
+int fclock_core_next_frame(struct fclock_core *core, unsigned int node,
+			   void *buf);
+void fclock_core_lost(struct fclock_core *core, unsigned int node);
+
+/* ------ status */
+
+enum fclock_volume_state {
+	FCLOCK_VOLUME_ACTIVE,
+	FCLOCK_VOLUME_SUSPENDED,
+	FCLOCK_VOLUME_FAILED,
+};
+enum fclock_volume_state fclock_core_volume_state(struct fclock_core *core);
+/* Split grains of a slot: own slices exactly, others' from their PING. */
+u64 fclock_core_split(struct fclock_core *core, unsigned int slot);
+/* Shared locks this node holds as a client on a slot. */
+u64 fclock_core_shared_locks(struct fclock_core *core, unsigned int slot);
+u64 fclock_core_connected(struct fclock_core *core);	/* peers up, number */
+
+#endif

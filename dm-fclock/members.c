@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Who may be alive, who is gone, whose the role of the primary is; the beginning and
+ * the end of an instance.
+ *
+ * The role is judged only by a superblock just read from M: a stale one could name
+ * two nodes. It moves only to a participant of the list that was read, or, when
+ * every listed instance is gone, to the one node that the members list on M
+ * names as lowest, so that two nodes never take it at once.
+ */
+#include "core-private.h"
+
+/* Is @node in the newest members list? All configured nodes are, before the first one. */
+bool fclock_member(struct fclock_core *core, unsigned int node)
+{
+	if (core->epoch)
+		return core->members & fclock_node_bit(node);
+	return core->peer[node].configured;
+}
+
+/**
+ * fclock_gone_instance - is it certain that (@node, @instance) does no I/O any more?
+ *
+ * It is when a members list left the node out (which means fenced), when a new
+ * instance of the node said HELLO, or when it said BYE.
+ */
+bool fclock_gone_instance(struct fclock_core *core, unsigned int node,
+			  u64 instance)
+{
+	const struct fclock_peer *peer = &core->peer[node];
+
+	if (core->epoch && !(core->members & fclock_node_bit(node)))
+		return true;
+	if (node == core->cfg.node)
+		return instance != core->instance;
+	if (peer->instance && peer->instance != instance)
+		return true;
+	return peer->bye && peer->instance == instance;
+}
+
+/* Is the listed participant @node of @sb gone? */
+bool fclock_gone(struct fclock_core *core, const struct fclock_super *sb,
+		 unsigned int node)
+{
+	return fclock_gone_instance(core, node,
+				    fclock_listed_instance(sb, node));
+}
+
+static bool primary_gone(struct fclock_core *core,
+			 const struct fclock_super *sb)
+{
+	return !sb->primary || fclock_gone_instance(core, sb->primary,
+						    sb->primary_instance);
+}
+
+/* ------------------------------------------------------------------ the role */
+
+static u64 listed_alive(struct fclock_core *core, const struct fclock_super *sb)
+{
+	u64 nodes = 0;
+	unsigned int node;
+
+	for (node = 1; node <= FCLOCK_MAX_NODES; node++)
+		if (fclock_listed_instance(sb, node) &&
+		    !fclock_gone(core, sb, node))
+			nodes |= fclock_node_bit(node);
+	return nodes;
+}
+
+static u64 configured(struct fclock_core *core)
+{
+	return core->cfg.peers | fclock_node_bit(core->cfg.node);
+}
+
+/* Case (c): nodes of the list on M that no newer list left out, or of the newest list. */
+static u64 candidates(struct fclock_core *core, const struct fclock_super *sb)
+{
+	u64 nodes = sb && sb->epoch ? sb->members : configured(core);
+
+	if (core->epoch)
+		nodes &= core->members;
+	return nodes ? nodes : core->members;
+}
+
+/**
+ * role_of - whose the role is by @sb; 0: it has not moved, or nobody's that is known
+ * @sb: just read from M; NULL: M is empty
+ */
+static unsigned int role_of(struct fclock_core *core,
+			    const struct fclock_super *sb)
+{
+	u64 nodes;
+
+	if (sb && !primary_gone(core, sb))
+		return 0;
+	nodes = sb ? listed_alive(core, sb) : 0;
+	if (nodes)
+		return __ffs64(nodes) + 1;		/* (b) */
+	nodes = candidates(core, sb);
+	return nodes ? __ffs64(nodes) + 1 : 0;		/* (c) */
+}
+
+/* May this node act on it? A node that is joining never takes the role by (b). */
+static bool may_take(struct fclock_core *core, const struct fclock_super *sb)
+{
+	if (role_of(core, sb) != core->cfg.node ||
+	    !fclock_member(core, core->cfg.node))
+		return false;
+	if (sb && listed_alive(core, sb))
+		return fclock_listed_instance(sb, core->cfg.node) ==
+		       core->instance;
+	return core->phase == FCLOCK_STARTING;
+}
+
+static void say_waiting(struct fclock_core *core, const struct fclock_super *sb)
+{
+	unsigned int node = sb && !primary_gone(core, sb) ? sb->primary :
+			    role_of(core, sb);
+	u64 key = ((u64)node << 32) | core->phase | BIT(16);
+
+	if (core->said_waiting == key || !node)
+		return;
+	core->said_waiting = key;
+	if (!fclock_member(core, core->cfg.node))
+		fclock_say(core, "waits: it is not in the members list of epoch %llu",
+			   (unsigned long long)core->epoch);
+	else if (sb && node != core->cfg.node && sb->part[node - 1].instance)
+		fclock_say(core, "waits for node %u (host %s), or for a members list without it",
+			   node, sb->part[node - 1].host);
+	else if (node != core->cfg.node)
+		fclock_say(core, "waits for node %u, or for a members list without it",
+			   node);
+}
+
+/* A starting node, and one whose primary is gone, looks at M again and again. */
+bool fclock_reads_wanted(struct fclock_core *core)
+{
+	if (!core->started || core->prep.number == ~0ULL)
+		return false;
+	if (core->phase == FCLOCK_STARTING)
+		return !fclock_is_primary(core);
+	if (core->phase != FCLOCK_RUNNING && core->phase != FCLOCK_LEAVING)
+		return false;
+	return primary_gone(core, &core->sb);
+}
+
+static void read_super(struct fclock_core *core)
+{
+	if (core->reading || core->pri.writing ||
+	    core->pri.phase == FCLOCK_PRI_TAKING)
+		return;
+	core->reading = true;
+	core->ops->read_super(core);
+}
+
+/* A new list, a HELLO, a BYE: who is gone may have changed. */
+void fclock_members_news(struct fclock_core *core)
+{
+	fclock_primary_gone(core);
+	if (!fclock_reads_wanted(core))
+		return;
+	core->reread_at = core->ops->now(core) + FCLOCK_RETRY_MS;
+	fclock_arm(core, core->reread_at);
+	read_super(core);
+}
+
+/* M is empty: the superblock that formats it. */
+static void take_empty(struct fclock_core *core)
+{
+	struct fclock_super *sb = &core->scratch;
+
+	memset(sb, 0, sizeof(*sb));
+	memcpy(sb->uuid, core->cfg.uuid, sizeof(sb->uuid));
+	sb->geo = core->cfg.geo;
+	sb->epoch = core->epoch;
+	sb->members = core->members;
+	fclock_primary_take(core, sb, true);
+}
+
+static void super_seen(struct fclock_core *core, const struct fclock_super *sb)
+{
+	core->md_error = false;
+	core->formatted = true;
+	/*
+	 * A starting node has no locks and no confirmations, so it may learn the
+	 * state from M. A participant adopts only what the primary announces.
+	 */
+	if (core->phase == FCLOCK_STARTING)
+		fclock_adopt(core, sb, false);
+	if (sb->epoch > core->epoch)
+		fclock_members_adopt(core, sb->epoch, sb->members);
+	if (core->phase == FCLOCK_ENDING || !fclock_reads_wanted(core))
+		return;
+	if (may_take(core, sb))
+		fclock_primary_take(core, sb, false);
+	else
+		say_waiting(core, sb);
+}
+
+void fclock_core_super_read(struct fclock_core *core, int error,
+			    const struct fclock_super *sb)
+{
+	lockdep_assert_held(core->lock);
+
+	core->reading = false;
+	if (fclock_reads_wanted(core)) {
+		core->reread_at = core->ops->now(core) + FCLOCK_RETRY_MS;
+		fclock_arm(core, core->reread_at);
+		if (!error && !fclock_same_geometry(core, sb))
+			error = -EMEDIUMTYPE;
+		if (!error) {
+			super_seen(core, sb);
+		} else if (error == -ENODATA && !core->formatted) {
+			core->md_error = false;
+			if (may_take(core, NULL))
+				take_empty(core);
+			else
+				say_waiting(core, NULL);
+		} else {
+			if (!core->md_error)
+				fclock_say(core, "the superblock cannot be read: error %d",
+					   error);
+			core->md_error = true;
+		}
+	}
+	fclock_check_ended(core);
+	fclock_settle(core);
+}
+
+/* --------------------------------------------------------------- members lists */
+
+/**
+ * fclock_members_adopt - a list came from the cluster manager, a peer or M
+ * Return: 0; -ESTALE: older than the known one; -EEXIST: another list under its epoch.
+ */
+int fclock_members_adopt(struct fclock_core *core, u64 epoch, u64 members)
+{
+	if (epoch < core->epoch)
+		return -ESTALE;
+	if (epoch == core->epoch)
+		return members == core->members ? 0 : -EEXIST;
+	core->epoch = epoch;
+	core->members = members;
+	core->split_brain = false;
+	fclock_send_all(core, FCLOCK_SEND_PING);
+	fclock_update_paths(core);
+	if (!(members & fclock_node_bit(core->cfg.node)) &&
+	    (core->phase == FCLOCK_RUNNING || core->phase == FCLOCK_LEAVING))
+		fclock_begin_ending(core, "a members list left it out");
+	fclock_members_news(core);
+	return 0;
+}
+
+int fclock_core_members(struct fclock_core *core, u64 epoch, u64 members)
+{
+	int r;
+
+	lockdep_assert_held(core->lock);
+
+	if (!epoch || !members || (members & ~configured(core)))
+		return -EINVAL;
+	r = fclock_members_adopt(core, epoch, members);
+	fclock_settle(core);
+	return r;
+}
+
+/* --------------------------------------------------------- end of an instance */
+
+/* From now on this instance begins nothing: what is under way ends. */
+void fclock_stop_all(struct fclock_core *core)
+{
+	core->prep.number = ~0ULL;
+	core->prep.said = true;
+	fclock_client_drop_requests(core);
+	fclock_owner_prepare(core);
+}
+
+/**
+ * fclock_begin_ending - this instance may not, or cannot, take part any more
+ *
+ * Everything stops except reads of A. When all I/O of the instance has ended the
+ * node begins again as a new one, which remembers nothing.
+ */
+void fclock_begin_ending(struct fclock_core *core, const char *why)
+{
+	if (core->phase == FCLOCK_ENDING || core->phase == FCLOCK_LEFT)
+		return;
+	fclock_say(core, "stops taking part: %s", why);
+	fclock_set_phase(core, FCLOCK_ENDING);
+	fclock_stop_all(core);
+	fclock_gate(core, BIT(FCLOCK_CACHE_MAPS) - 1);
+	fclock_asks_lost(core, why);
+	fclock_check_ended(core);
+}
+
+static void reborn(struct fclock_core *core)
+{
+	struct fclock_peer *peer;
+	unsigned int m;
+
+	fclock_send_all(core, FCLOCK_SEND_BYE);
+	fclock_client_forget_locks(core);
+	fclock_owner_reset(core);
+	for (m = 0; m < FCLOCK_CACHE_MAPS; m++)
+		fclock_cache_drop(&core->cache, m);
+	core->pri.phase = FCLOCK_PRI_IDLE;
+	core->pri.retry_at = 0;
+	core->pri.failed = false;
+	core->prep.number = 0;
+	core->instance = core->ops->random(core);
+	fclock_for_each_peer(core, peer) {
+		if (peer->node == core->cfg.node) {
+			peer->instance = core->instance;
+			peer->wish.valid = false;
+			continue;
+		}
+		if (peer->link != FCLOCK_LINK_DOWN) {
+			fclock_link_down(core, peer);
+			core->ops->disconnect(core, peer->node);
+		}
+	}
+	core->said_waiting = 0;
+	fclock_set_phase(core, FCLOCK_STARTING);
+	fclock_gate(core, 0);
+	fclock_client_retry(core);
+	fclock_members_news(core);
+}
+
+static bool left_done(struct fclock_core *core)
+{
+	if (core->pri.writing || core->reading || !fclock_drained(core))
+		return false;
+	if (core->leave_now)
+		return true;
+	return !fclock_is_listed(core) && core->pri.phase == FCLOCK_PRI_IDLE;
+}
+
+/* Has what an ending or leaving instance waits for come about? */
+void fclock_check_ended(struct fclock_core *core)
+{
+	if (core->phase == FCLOCK_ENDING) {
+		if (!core->pri.writing && !core->reading && fclock_drained(core))
+			reborn(core);
+	} else if (core->phase == FCLOCK_LEAVING && left_done(core)) {
+		fclock_stop_all(core);
+		fclock_set_phase(core, FCLOCK_LEFT);
+		fclock_send_all(core, FCLOCK_SEND_BYE);
+		core->ops->event(core, FCLOCK_EVENT_ENDED, 0);
+	}
+}
+
+void fclock_core_leave(struct fclock_core *core)
+{
+	lockdep_assert_held(core->lock);
+
+	if (core->phase == FCLOCK_ENDING)
+		core->leave_now = true;
+	fclock_set_phase(core, FCLOCK_LEAVING);
+	fclock_asks_lost(core, "this node leaves");
+	fclock_wish(core);
+	fclock_check_ended(core);
+	fclock_settle(core);
+}
+
+void fclock_core_leave_now(struct fclock_core *core)
+{
+	lockdep_assert_held(core->lock);
+
+	if (core->phase == FCLOCK_LEFT)
+		return;
+	fclock_say(core, "leaves without the others' word: it stays listed");
+	core->leave_now = true;
+	fclock_stop_all(core);
+	fclock_check_ended(core);
+	fclock_settle(core);
+}
+
+/* ------------------------------------------------------------------------ time */
+
+void fclock_members_timer(struct fclock_core *core, u64 now)
+{
+	if (!fclock_reads_wanted(core))
+		return;
+	if (now >= core->reread_at) {
+		core->reread_at = now + FCLOCK_RETRY_MS;
+		read_super(core);
+	}
+	fclock_arm(core, core->reread_at);
+}

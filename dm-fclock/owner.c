@@ -1,0 +1,1115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The owner: shared locks that it gave, splits in flight, requests in order of
+ * arrival.
+ *
+ * The life of a split, and why no write overtakes it (invariants 2 and 4):
+ *
+ *   LOCKING     the split stands in splits_tree: no new shared lock is given on its
+ *               grains. Holders are asked to release.
+ *   COPYING     no holder is left. kcopyd copies A to the slots.
+ *   COPIED      waits for the commit under way to end; then all that wait go together.
+ *   COMMITTING  B is flushed, then the bits are set and committed on M.
+ *   (done)      the bits are set in core, the waiters are looked at again and find
+ *               the grains split: only now can a grant be encoded.
+ *
+ * A crash before the commit leaves the grain unsplit: A was not yet written, so
+ * the copy still reads right through A. A crash after it leaves grain and bit on
+ * stable storage. A split that a PREPARE finds short of COMMITTING is dropped
+ * where it stands: its grain stays unsplit.
+ */
+#include <linux/interval_tree_generic.h>
+#include <linux/slab.h>
+#include "core-private.h"
+
+#define REC_START(r)	((r)->first)
+#define REC_LAST(r)	((r)->last)
+INTERVAL_TREE_DEFINE(struct fclock_record, node, u64, subtree_last,
+		     REC_START, REC_LAST, static __maybe_unused, held_tree)
+
+#define SHARED_AHEAD	16	/* grains granted with a shared lock beyond the request */
+
+static void owner_handle(struct fclock_core *core, struct fclock_record *rec);
+static void owner_handle_list(struct fclock_core *core, struct list_head *list);
+
+static struct fclock_peer *client_of(struct fclock_core *core,
+				     const struct fclock_record *rec)
+{
+	return &core->peer[rec->client];
+}
+
+int fclock_owner_init(struct fclock_core *core)
+{
+	struct fclock_owner *own = &core->own;
+	unsigned int i;
+
+	INIT_LIST_HEAD(&own->free_splits);
+	INIT_LIST_HEAD(&own->copied);
+	INIT_LIST_HEAD(&own->batch);
+	INIT_LIST_HEAD(&own->queue);
+	INIT_LIST_HEAD(&own->loads);
+	INIT_LIST_HEAD(&own->free_loads);
+	own->splits_tree = RB_ROOT;
+	for (i = 0; i < FCLOCK_MAX_SLOTS; i++)
+		own->held[i] = RB_ROOT_CACHED;
+	own->splits = kvcalloc(FCLOCK_SPLITS, sizeof(*own->splits), GFP_KERNEL);
+	own->load = kvcalloc(FCLOCK_LOADS, sizeof(*own->load), GFP_KERNEL);
+	if (!own->splits || !own->load)
+		return -ENOMEM;
+	for (i = 0; i < FCLOCK_SPLITS; i++) {
+		own->splits[i].index = i;
+		INIT_LIST_HEAD(&own->splits[i].waiters);
+		list_add_tail(&own->splits[i].list, &own->free_splits);
+	}
+	for (i = 0; i < FCLOCK_LOADS; i++)
+		list_add_tail(&own->load[i].list, &own->free_loads);
+	return 0;
+}
+
+void fclock_owner_exit(struct fclock_core *core)
+{
+	kvfree(core->own.splits);
+	kvfree(core->own.load);
+}
+
+int fclock_owner_init_peer(struct fclock_peer *peer)
+{
+	unsigned int i;
+
+	peer->records = kvcalloc(FCLOCK_OBJECTS, sizeof(*peer->records),
+				 GFP_KERNEL);
+	if (!peer->records)
+		return -ENOMEM;
+	for (i = 0; i < FCLOCK_OBJECTS; i++) {
+		struct fclock_record *rec = &peer->records[i];
+
+		rec->client = peer->node;
+		INIT_LIST_HEAD(&rec->list);
+		INIT_LIST_HEAD(&rec->out.list);
+		INIT_LIST_HEAD(&rec->recall.list);
+		rec->out.type = FCLOCK_OUT_GRANT;
+		rec->recall.type = FCLOCK_OUT_RECALL;
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------ records */
+
+static void record_free(struct fclock_core *core, struct fclock_record *rec)
+{
+	if (rec->state == FCLOCK_REC_WAITING ||
+	    rec->state == FCLOCK_REC_GRANTING)
+		client_of(core, rec)->rec_open--;
+	if (rec->state == FCLOCK_REC_HELD)
+		held_tree_remove(rec, &core->own.held[rec->target]);
+	list_del_init(&rec->list);
+	fclock_unqueue_out(&rec->out);
+	fclock_unqueue_out(&rec->recall);
+	rec->state = FCLOCK_REC_FREE;
+	rec->recalled = false;
+}
+
+static void record_queue(struct fclock_record *rec, struct list_head *list)
+{
+	list_move_tail(&rec->list, list);
+}
+
+static void record_grant(struct fclock_core *core, struct fclock_record *rec,
+			 u8 status)
+{
+	list_del_init(&rec->list);
+	rec->state = FCLOCK_REC_GRANTING;
+	rec->status = status;
+	fclock_queue_out(core, client_of(core, rec), &rec->out);
+}
+
+static void record_hold(struct fclock_core *core, struct fclock_record *rec,
+			u64 last)
+{
+	list_del_init(&rec->list);
+	client_of(core, rec)->rec_open--;
+	rec->state = FCLOCK_REC_HELD;
+	rec->status = FCLOCK_GRANTED;
+	rec->first = rec->ask_first;
+	rec->last = last;
+	held_tree_insert(rec, &core->own.held[rec->target]);
+	fclock_queue_out(core, client_of(core, rec), &rec->out);
+}
+
+/* One RELEASE_REQUEST however many wait for the lock. It follows the grant in the queue. */
+static void record_recall(struct fclock_core *core, struct fclock_record *rec)
+{
+	if (rec->recalled)
+		return;
+	rec->recalled = true;
+	fclock_queue_out(core, client_of(core, rec), &rec->recall);
+}
+
+/* ------------------------------------------------------------------- splits */
+
+/* The first split that ends at or after @grain. */
+static struct fclock_split *split_after(struct fclock_core *core, u64 grain)
+{
+	struct rb_node *n = core->own.splits_tree.rb_node;
+	struct fclock_split *found = NULL;
+
+	while (n) {
+		struct fclock_split *sp = rb_entry(n, struct fclock_split, node);
+
+		if (sp->last >= grain) {
+			found = sp;
+			n = n->rb_left;
+		} else {
+			n = n->rb_right;
+		}
+	}
+	return found;
+}
+
+static void split_insert(struct fclock_core *core, struct fclock_split *sp)
+{
+	struct rb_node **link = &core->own.splits_tree.rb_node, *parent = NULL;
+
+	while (*link) {
+		struct fclock_split *o;
+
+		parent = *link;
+		o = rb_entry(parent, struct fclock_split, node);
+		link = sp->first < o->first ? &parent->rb_left :
+					      &parent->rb_right;
+	}
+	rb_link_node(&sp->node, parent, link);
+	rb_insert_color(&sp->node, &core->own.splits_tree);
+}
+
+/* Takes @sp out; its waiters, in order, go to @waiters. */
+static void split_end(struct fclock_core *core, struct fclock_split *sp,
+		      struct list_head *waiters)
+{
+	rb_erase(&sp->node, &core->own.splits_tree);
+	list_splice_tail_init(&sp->waiters, waiters);
+	sp->state = FCLOCK_SPLIT_FREE;
+	list_move_tail(&sp->list, &core->own.free_splits);
+	if (core->detaching & sp->slots)
+		core->ops->event(core, FCLOCK_EVENT_ENDED, 0);
+}
+
+static bool split_held(struct fclock_core *core, struct fclock_split *sp,
+		       bool recall)
+{
+	struct fclock_record *rec;
+	bool held = false;
+	unsigned int s;
+
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
+		if (!(sp->slots & BIT(s)))
+			continue;
+		rec = held_tree_iter_first(&core->own.held[s], sp->first,
+					   sp->last);
+		for (; rec; rec = held_tree_iter_next(rec, sp->first, sp->last)) {
+			held = true;
+			if (!recall)
+				return true;
+			record_recall(core, rec);
+		}
+	}
+	return held;
+}
+
+static void split_copy(struct fclock_core *core, struct fclock_split *sp)
+{
+	trace_fclock_split(core->cfg.node, FCLOCK_TS_COPY, sp->first, sp->last,
+			   sp->slots);
+	sp->state = FCLOCK_SPLIT_COPYING;
+	core->own.nr_copying++;
+	core->ops->copy(core, sp);
+}
+
+/**
+ * split_start - take the exclusive lock on [@first, @last] for @slots and copy
+ * Return: the split, or NULL when all are in use.
+ */
+static struct fclock_split *split_start(struct fclock_core *core, u64 first,
+					u64 last, u16 slots)
+{
+	struct fclock_split *sp;
+
+	if (list_empty(&core->own.free_splits))
+		return NULL;
+	sp = list_first_entry(&core->own.free_splits, struct fclock_split,
+			      list);
+	list_del_init(&sp->list);
+	sp->first = first;
+	sp->last = last;
+	sp->slots = slots;
+	sp->failed = 0;
+	sp->state = FCLOCK_SPLIT_LOCKING;
+	split_insert(core, sp);
+	trace_fclock_split(core->cfg.node, FCLOCK_TS_LOCK, first, last, slots);
+	if (!split_held(core, sp, true))
+		split_copy(core, sp);
+	return sp;
+}
+
+/* A shared lock on [@first, @last] of @slot ended: who waited for it? */
+static void splits_recheck(struct fclock_core *core, unsigned int slot,
+			   u64 first, u64 last)
+{
+	struct fclock_split *sp = split_after(core, first);
+	struct rb_node *n;
+
+	while (sp && sp->first <= last) {
+		n = rb_next(&sp->node);
+		if (sp->state == FCLOCK_SPLIT_LOCKING &&
+		    (sp->slots & BIT(slot)) && !split_held(core, sp, false))
+			split_copy(core, sp);
+		sp = n ? rb_entry(n, struct fclock_split, node) : NULL;
+	}
+}
+
+static void record_release(struct fclock_core *core, struct fclock_record *rec)
+{
+	u64 first = rec->first, last = rec->last;
+	u8 slot = rec->target;
+
+	record_free(core, rec);
+	splits_recheck(core, slot, first, last);
+}
+
+/* ------------------------------------------------------------------ failures */
+
+/* The copies of @slots lost their point in time, or will: ask for offline (invariant 7). */
+static void owner_fail(struct fclock_core *core, u16 slots)
+{
+	slots &= fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
+	if (!(slots & ~core->own.failing))
+		return;
+	fclock_say(core, "cannot keep the copies of slots 0x%x: taking them offline",
+		   slots);
+	core->own.failing |= slots;
+	fclock_wish(core);
+}
+
+/* -------------------------------------------------------------------- loading */
+
+static bool load_pending(struct fclock_core *core, unsigned int slot, u64 slice)
+{
+	struct fclock_load *load;
+
+	list_for_each_entry(load, &core->own.loads, list)
+		if (load->slot == slot && load->slice == slice)
+			return true;
+	return false;
+}
+
+static bool load_start(struct fclock_core *core, unsigned int slot, u64 slice)
+{
+	struct fclock_load *load;
+
+	if (load_pending(core, slot, slice))
+		return true;
+	if (list_empty(&core->own.free_loads) || !core->own.slot[slot].bits)
+		return false;
+	load = list_first_entry(&core->own.free_loads, struct fclock_load, list);
+	list_move_tail(&load->list, &core->own.loads);
+	load->slot = slot;
+	load->slice = slice;
+	load->generation = core->sb.slot[slot].generation;
+	core->own.nr_loading++;
+	core->ops->load(core, load);
+	return true;
+}
+
+/* Are all bits that @slots have in @slice known? Starts reading those that are not. */
+static bool slice_ready(struct fclock_core *core, u16 slots, u64 slice)
+{
+	bool ready = true;
+	unsigned int s;
+
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
+		if (!(slots & BIT(s)) || fclock_slice_known(core, s, slice))
+			continue;
+		load_start(core, s, slice);
+		ready = false;
+	}
+	return ready;
+}
+
+/* One more block of the walk through all bitmaps, which makes `split` exact and runs long. */
+static void owner_scan(struct fclock_core *core)
+{
+	struct fclock_owner *own = &core->own;
+	u16 active = fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
+	unsigned int looked = 0;
+
+	while (own->scan_slot < FCLOCK_MAX_SLOTS && looked++ < 4096) {
+		struct fclock_owned_slot *os = &own->slot[own->scan_slot];
+
+		if (!(active & BIT(own->scan_slot)) || !os->bits ||
+		    (own->failing & BIT(own->scan_slot)) ||
+		    os->fresh == core->sb.slot[own->scan_slot].generation ||
+		    own->scan_slice >= core->sb.geo.slices) {
+			own->scan_slot++;
+			own->scan_slice = 0;
+			continue;
+		}
+		if (fclock_slice_owner(&core->sb, own->scan_slice) ==
+		    core->cfg.node &&
+		    !fclock_slice_known(core, own->scan_slot, own->scan_slice)) {
+			/* leave room for what somebody waits for */
+			if (own->nr_loading >= FCLOCK_LOADS / 2 ||
+			    !load_start(core, own->scan_slot, own->scan_slice))
+				return;
+		}
+		own->scan_slice++;
+	}
+	if (own->scan_slot < FCLOCK_MAX_SLOTS)
+		fclock_arm(core, core->ops->now(core) + 1);
+}
+
+void fclock_core_loaded(struct fclock_core *core, struct fclock_load *load)
+{
+	bool current_gen = load->generation ==
+			   core->sb.slot[load->slot].generation;
+
+	lockdep_assert_held(core->lock);
+
+	core->own.nr_loading--;
+	if (core->own.active && core->own.ready && current_gen) {
+		if (load->result >= 0) {
+			fclock_bits_loaded(core, load);
+		} else {
+			fclock_say(core,
+				   "bitmap of slot %u, slice %llu cannot be used: error %ld",
+				   load->slot, (unsigned long long)load->slice,
+				   load->result);
+			owner_fail(core, BIT(load->slot));
+		}
+	}
+	list_move_tail(&load->list, &core->own.free_loads);
+	fclock_progress(core);
+	fclock_owner_retry(core);
+	fclock_settle(core);
+}
+
+/* ---------------------------------------------------------------- requests */
+
+/*
+ * How far beyond @last to go for a client that walks on: doubled with every
+ * miss that begins where the last answer ended.
+ */
+static u64 owner_ahead(struct fclock_core *core, struct fclock_record *rec,
+		       u32 least, u32 most)
+{
+	unsigned int k = rec->kind - 1;
+	u64 *next = &core->own.ahead[rec->client].next[k];
+	u32 *window = &core->own.ahead[rec->client].window[k];
+	u64 end = fclock_slice_end(core, rec->ask_last), last;
+
+	if (rec->ask_first == *next && *next)
+		*window = clamp_t(u32, *window * 2, 1, most);
+	else
+		*window = 0;
+	last = min(rec->ask_last + max(*window, least), end);
+	*next = last + 1;
+	return last;
+}
+
+static u32 max_split_grains(struct fclock_core *core)
+{
+	return max_t(u32, 1, FCLOCK_MAX_SPLIT / core->sb.geo.grain);
+}
+
+/* The end of the run from @grain, up to @last, that needs @slots split and is not being split. */
+static u64 split_extent(struct fclock_core *core, u16 all, u16 slots, u64 grain,
+			u64 last)
+{
+	struct fclock_split *sp = split_after(core, grain);
+	u64 end = grain;
+
+	last = min(last, grain + max_split_grains(core) - 1);
+	if (sp && sp->first <= last)
+		last = sp->first - 1;
+	while (end < last && fclock_unsplit_slots(core, all, end + 1) == slots)
+		end++;
+	return end;
+}
+
+/*
+ * Have every unsplit grain of [ask_first, last] split, and wait for the first of
+ * those splits that the request needs; it is looked at again when that one has ended.
+ */
+static void owner_split(struct fclock_core *core, struct fclock_record *rec,
+			u16 slots, u64 last)
+{
+	struct fclock_split *wait = NULL, *sp;
+	u64 g = rec->ask_first;
+	u16 need;
+
+	for (;;) {
+		g = fclock_next_unsplit(core, slots, g, last);
+		if (g > last)
+			break;
+		sp = split_after(core, g);
+		if (!sp || sp->first > g) {
+			need = fclock_unsplit_slots(core, slots, g);
+			sp = split_start(core, g,
+					 split_extent(core, slots, need, g, last),
+					 need);
+			if (!sp)
+				break;
+		}
+		if (!wait)
+			wait = sp;
+		g = sp->last + 1;
+	}
+	record_queue(rec, wait ? &wait->waiters : &core->own.queue);
+}
+
+static void owner_shared(struct fclock_core *core, struct fclock_record *rec)
+{
+	u64 first = rec->ask_first, last;
+	u16 slots = BIT(rec->target);
+	struct fclock_split *sp = split_after(core, first);
+
+	/* No new shared lock passes a waiting exclusive one (invariant 4). */
+	if (sp && sp->first <= first) {
+		record_queue(rec, &sp->waiters);
+		return;
+	}
+	last = owner_ahead(core, rec, SHARED_AHEAD, core->sb.geo.slice);
+	last = fclock_next_split(core, slots, first, last) - 1;
+	if (sp && sp->first <= last)
+		last = sp->first - 1;
+	record_hold(core, rec, last);
+}
+
+/* A record that waits for a split object stands in the queue: who comes later must not pass. */
+static bool owner_crowded(struct fclock_core *core)
+{
+	return list_empty(&core->own.free_splits);
+}
+
+static u16 record_slots(struct fclock_core *core, struct fclock_record *rec)
+{
+	if (rec->target == FCLOCK_TARGET_A)
+		return fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
+	return BIT(rec->target);
+}
+
+/* Splitting for a slot that fails or goes is not begun; the next state decides. */
+static bool record_blocked(struct fclock_core *core, u16 slots)
+{
+	return slots & (core->own.failing | core->detaching |
+			(u16)~core->attached);
+}
+
+static void owner_decide(struct fclock_core *core, struct fclock_record *rec)
+{
+	u16 slots = record_slots(core, rec);
+	u64 last = rec->ask_last;
+	bool split;
+
+	if ((slots & core->own.failing) ||
+	    !slice_ready(core, slots, fclock_slice_of(core, rec->ask_first))) {
+		record_queue(rec, &core->own.queue);
+		return;
+	}
+	split = rec->kind == FCLOCK_KIND_SHARED ?
+		fclock_all_split(core, slots, rec->ask_first) :
+		fclock_next_unsplit(core, slots, rec->ask_first, last) > last;
+	if (split) {
+		record_grant(core, rec, FCLOCK_GRANTED);
+		return;
+	}
+	rec->cold = false;
+	if (record_blocked(core, slots) || owner_crowded(core)) {
+		record_queue(rec, &core->own.queue);
+		return;
+	}
+	if (rec->kind == FCLOCK_KIND_SHARED) {
+		owner_shared(core, rec);
+		return;
+	}
+	if (list_empty(&rec->list))	/* its first look: not after a wait */
+		last = owner_ahead(core, rec, 0, 4 * max_split_grains(core));
+	owner_split(core, rec, slots, last);
+}
+
+static void owner_handle(struct fclock_core *core, struct fclock_record *rec)
+{
+	u64 slice;
+
+	if (rec->want_state > core->sb.state) {
+		record_queue(rec, &core->own.queue);
+		return;
+	}
+	slice = fclock_slice_of(core, rec->ask_first);
+	if (rec->want_state < core->sb.state || core->prep.number ||
+	    fclock_listed_instance(&core->sb, rec->client) !=
+	    client_of(core, rec)->instance ||
+	    fclock_slice_owner(&core->sb, slice) != core->cfg.node ||
+	    fclock_slice_of(core, rec->ask_last) != slice) {
+		record_free(core, rec);		/* the client asks again */
+		return;
+	}
+	if (rec->target != FCLOCK_TARGET_A) {
+		u8 state = core->sb.slot[rec->target].state;
+
+		if (state == FCLOCK_SLOT_COMPLETE) {
+			record_grant(core, rec, FCLOCK_GRANTED);
+			return;
+		}
+		if (state != FCLOCK_SLOT_ACTIVE) {
+			record_grant(core, rec, FCLOCK_GRANT_EIO);
+			return;
+		}
+	}
+	if (!core->own.ready) {
+		record_queue(rec, &core->own.queue);
+		return;
+	}
+	owner_decide(core, rec);
+}
+
+/* In order of arrival; who must wait again goes to the tail of where it waits. */
+static void owner_handle_list(struct fclock_core *core, struct list_head *list)
+{
+	struct fclock_record *rec;
+	LIST_HEAD(todo);
+
+	list_splice_init(list, &todo);
+	while (!list_empty(&todo)) {
+		rec = list_first_entry(&todo, struct fclock_record, list);
+		owner_handle(core, rec);
+	}
+}
+
+void fclock_owner_retry(struct fclock_core *core)
+{
+	owner_handle_list(core, &core->own.queue);
+	if (core->own.active && core->own.ready && !core->prep.number)
+		owner_scan(core);
+}
+
+/**
+ * fclock_owner_request - LOCK_REQUEST from @peer
+ *
+ * Return: 0, or -EPROTO for a request that breaks the credits.
+ */
+int fclock_owner_request(struct fclock_core *core, struct fclock_peer *peer,
+			 const struct fclock_msg *msg,
+			 const struct fclock_wire_lock_request *req)
+{
+	u16 place = msg->id & 0xffff;
+	struct fclock_record *rec;
+
+	if (place >= FCLOCK_OBJECTS)
+		return -EPROTO;
+	rec = &peer->records[place];
+	if (rec->state != FCLOCK_REC_FREE && rec->id == msg->id) {
+		/* asked again after a reconnect; the grant may be lost */
+		if (rec->state != FCLOCK_REC_WAITING)
+			fclock_queue_out(core, peer, &rec->out);
+		return 0;
+	}
+	/* The client uses the place again, so it holds nothing there. */
+	if (rec->state == FCLOCK_REC_HELD)
+		record_release(core, rec);
+	else if (rec->state != FCLOCK_REC_FREE)
+		record_free(core, rec);
+	if (msg->state < core->sb.state)
+		return 0;
+	if (peer->rec_open >= FCLOCK_CREDITS)
+		return -EPROTO;
+	peer->rec_open++;
+	rec->id = msg->id;
+	rec->want_state = msg->state;
+	rec->ask_first = le64_to_cpu(req->first);
+	rec->ask_last = le64_to_cpu(req->last);
+	rec->target = req->target;
+	rec->kind = req->kind;
+	rec->state = FCLOCK_REC_WAITING;
+	rec->cold = true;
+	owner_handle(core, rec);
+	return 0;
+}
+
+/* RELEASED: in every state; for an id that is not held here it changes nothing. */
+void fclock_owner_released(struct fclock_core *core, struct fclock_peer *peer,
+			   u64 id)
+{
+	u16 place = id & 0xffff;
+	struct fclock_record *rec;
+
+	if (place >= FCLOCK_OBJECTS)
+		return;
+	rec = &peer->records[place];
+	if (rec->id == id && rec->state == FCLOCK_REC_HELD)
+		record_release(core, rec);
+}
+
+/* ------------------------------------------------------------ copy and commit */
+
+static void commit_start(struct fclock_core *core)
+{
+	struct fclock_owner *own = &core->own;
+	struct fclock_split *sp;
+
+	if (own->committing || list_empty(&own->copied) || core->prep.number)
+		return;
+	own->committing = true;
+	list_splice_init(&own->copied, &own->batch);
+	list_for_each_entry(sp, &own->batch, list) {
+		sp->state = FCLOCK_SPLIT_COMMITTING;
+		trace_fclock_split(core->cfg.node, FCLOCK_TS_COMMIT, sp->first,
+				   sp->last, sp->slots & ~sp->failed);
+	}
+	core->stats.commits++;
+	core->ops->commit(core);
+}
+
+static void split_drop(struct fclock_core *core, struct fclock_split *sp)
+{
+	LIST_HEAD(waiters);
+
+	split_end(core, sp, &waiters);
+	owner_handle_list(core, &waiters);
+}
+
+void fclock_core_copied(struct fclock_core *core, struct fclock_split *sp,
+			bool read_error, u16 failed)
+{
+	lockdep_assert_held(core->lock);
+
+	core->own.nr_copying--;
+	sp->failed = (read_error ? sp->slots : failed) & sp->slots;
+	trace_fclock_split(core->cfg.node, sp->failed ? FCLOCK_TS_FAIL :
+			   FCLOCK_TS_COPIED, sp->first, sp->last, sp->slots);
+	if (sp->failed)
+		owner_fail(core, sp->failed);
+	if (core->prep.number || sp->failed == sp->slots) {
+		/* After PREPARE nothing new is committed; the grain stays unsplit. */
+		split_drop(core, sp);
+		fclock_progress(core);
+	} else {
+		sp->state = FCLOCK_SPLIT_COPIED;
+		list_move_tail(&sp->list, &core->own.copied);
+		commit_start(core);
+	}
+	fclock_owner_retry(core);
+	fclock_settle(core);
+}
+
+static void split_committed(struct fclock_core *core, struct fclock_split *sp,
+			    u16 failed)
+{
+	u16 done = sp->slots & ~(sp->failed | failed);
+	unsigned int s;
+
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
+		if (!(done & BIT(s)))
+			continue;
+		fclock_bits_set(core, s, sp->first, sp->last);
+		core->stats.grains_copied += sp->last - sp->first + 1;
+	}
+	trace_fclock_split(core->cfg.node, FCLOCK_TS_DONE, sp->first, sp->last,
+			   done);
+}
+
+/* Slots of which every grain that this node owns is split. */
+u16 fclock_owner_complete(struct fclock_core *core)
+{
+	u16 complete = 0;
+	unsigned int s;
+
+	if (!core->own.active || !core->own.ready)
+		return 0;
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+		if (core->sb.slot[s].state == FCLOCK_SLOT_ACTIVE &&
+		    core->own.slot[s].bits &&
+		    core->own.slot[s].split == core->own.grains)
+			complete |= BIT(s);
+	return complete;
+}
+
+void fclock_core_committed(struct fclock_core *core, u16 failed)
+{
+	struct fclock_split *sp, *tmp;
+	LIST_HEAD(waiters);
+	u16 all = 0;
+
+	lockdep_assert_held(core->lock);
+
+	core->own.committing = false;
+	list_for_each_entry_safe(sp, tmp, &core->own.batch, list) {
+		split_committed(core, sp, failed);
+		all |= sp->slots;
+		split_end(core, sp, &waiters);
+	}
+	if (failed & all)
+		owner_fail(core, failed & all);
+	owner_handle_list(core, &waiters);
+	commit_start(core);
+	if (fclock_owner_complete(core))
+		fclock_wish(core);
+	fclock_progress(core);
+	fclock_owner_retry(core);
+	fclock_settle(core);
+}
+
+/* -------------------------------------------------------------- transitions */
+
+/*
+ * PREPARE: nothing new is granted, copied or committed. Requests of this state
+ * are dropped with the splits that wait for locks or for a commit; grants that
+ * were not sent were never given.
+ */
+void fclock_owner_prepare(struct fclock_core *core)
+{
+	struct fclock_split *sp, *tmp;
+	struct fclock_peer *peer;
+	unsigned int i;
+
+	list_for_each_entry_safe(sp, tmp, &core->own.copied, list)
+		split_drop(core, sp);
+	for (i = 0; i < FCLOCK_SPLITS; i++)
+		if (core->own.splits[i].state == FCLOCK_SPLIT_LOCKING)
+			split_drop(core, &core->own.splits[i]);
+	fclock_for_each_peer(core, peer) {
+		for (i = 0; i < FCLOCK_OBJECTS; i++) {
+			struct fclock_record *rec = &peer->records[i];
+
+			if ((rec->state == FCLOCK_REC_WAITING &&
+			     rec->want_state <= core->sb.state) ||
+			    rec->state == FCLOCK_REC_GRANTING ||
+			    (rec->state == FCLOCK_REC_HELD &&
+			     !list_empty(&rec->out.list)))
+				record_free(core, rec);
+		}
+	}
+}
+
+/* Nothing of this owner is in flight to B or M. */
+bool fclock_owner_idle(struct fclock_core *core)
+{
+	return !core->own.nr_copying && !core->own.committing &&
+	       !core->own.nr_loading && !core->own.starting;
+}
+
+static void owner_forget_given(struct fclock_core *core)
+{
+	struct fclock_peer *peer;
+	unsigned int i;
+
+	fclock_for_each_peer(core, peer)
+		for (i = 0; i < FCLOCK_OBJECTS; i++)
+			if (peer->records[i].state == FCLOCK_REC_HELD)
+				record_free(core, &peer->records[i]);
+}
+
+/* Every request of an older state has ended; those of this state and above are looked at. */
+static void owner_drop_old(struct fclock_core *core)
+{
+	struct fclock_peer *peer;
+	unsigned int i;
+
+	fclock_for_each_peer(core, peer)
+		for (i = 0; i < FCLOCK_OBJECTS; i++) {
+			struct fclock_record *rec = &peer->records[i];
+
+			if ((rec->state == FCLOCK_REC_WAITING ||
+			     rec->state == FCLOCK_REC_GRANTING) &&
+			    rec->want_state < core->sb.state)
+				record_free(core, rec);
+		}
+}
+
+/* Grains in the slices of this owner. */
+static u64 owner_grains(struct fclock_core *core)
+{
+	const struct fclock_geometry *geo = &core->sb.geo;
+	u64 slice, grains = 0;
+
+	if (core->sb.owners == fclock_node_bit(core->cfg.node))
+		return geo->grains;
+	for (slice = 0; slice < geo->slices; slice++)
+		if (fclock_slice_owner(&core->sb, slice) == core->cfg.node)
+			grains += fclock_slice_end(core, slice * geo->slice) -
+				  slice * geo->slice + 1;
+	return grains;
+}
+
+static void owner_begin(struct fclock_core *core)
+{
+	unsigned int s;
+
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+		fclock_bits_forget(core, s);
+	core->own.active = true;
+	core->own.ready = false;
+	core->own.starting = true;
+	core->ops->start_owner(core);
+}
+
+static void owner_end(struct fclock_core *core)
+{
+	unsigned int s;
+
+	core->own.active = false;
+	core->own.ready = false;
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+		fclock_bits_forget(core, s);
+}
+
+/**
+ * fclock_owner_adopt - core->sb has just replaced @old
+ * @ends_locks: by RESUME: every participant had PREPARED, so no lock given here is held
+ *	any more. After an ABORT, or a new primary's superblock, the tables stay: who
+ *	had not said PREPARED still holds.
+ */
+void fclock_owner_adopt(struct fclock_core *core,
+			const struct fclock_super *old, bool ends_locks)
+{
+	bool mine = core->sb.owners & fclock_node_bit(core->cfg.node);
+	u16 ended = 0;
+	unsigned int s;
+
+	mine = mine && fclock_is_listed(core);
+	owner_drop_old(core);
+	if (ends_locks)
+		owner_forget_given(core);
+	if (mine && !core->own.active) {
+		owner_begin(core);
+	} else if (!mine && core->own.active) {
+		owner_end(core);
+	} else if (mine && old->owners != core->sb.owners) {
+		fclock_bits_moved(core, old);
+		/* what other owners wrote is not to be read from old buffers */
+		core->own.ready = false;
+		core->own.starting = true;
+		core->ops->start_owner(core);
+	}
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
+		if (core->sb.slot[s].state != FCLOCK_SLOT_ACTIVE ||
+		    core->sb.slot[s].generation != old->slot[s].generation)
+			ended |= BIT(s);
+		if (core->own.active && core->own.slot[s].bits &&
+		    core->sb.slot[s].generation == core->sb.state &&
+		    old->slot[s].generation != core->sb.state)
+			fclock_bits_trigger(core, s);
+	}
+	if (mine && (old->owners != core->sb.owners || !core->own.grains))
+		core->own.grains = owner_grains(core);
+	core->own.failing &= ~ended;
+	core->own.scan_slot = 0;
+	core->own.scan_slice = 0;
+	memset(core->own.ahead, 0, sizeof(core->own.ahead));
+}
+
+void fclock_core_owner_started(struct fclock_core *core, int error)
+{
+	lockdep_assert_held(core->lock);
+
+	core->own.starting = false;
+	if (core->own.active) {
+		core->own.ready = true;
+		if (error) {
+			fclock_say(core, "cannot read the bitmaps: error %d",
+				   error);
+			owner_fail(core, fclock_slots_in(&core->sb,
+							 FCLOCK_SLOT_ACTIVE));
+		}
+	}
+	fclock_progress(core);
+	fclock_owner_retry(core);
+	fclock_settle(core);
+}
+
+/* This instance is over; nothing is in flight any more. */
+void fclock_owner_reset(struct fclock_core *core)
+{
+	struct fclock_peer *peer;
+	unsigned int i;
+
+	fclock_for_each_peer(core, peer)
+		for (i = 0; i < FCLOCK_OBJECTS; i++)
+			if (peer->records[i].state != FCLOCK_REC_FREE)
+				record_free(core, &peer->records[i]);
+	core->own.failing = 0;
+	owner_end(core);
+}
+
+/* -------------------------------------------------------------- links, slots */
+
+/* What a former instance of @peer asked for. Its locks end with the view that strikes it. */
+void fclock_owner_new_instance(struct fclock_core *core,
+			       struct fclock_peer *peer)
+{
+	unsigned int i;
+
+	for (i = 0; i < FCLOCK_OBJECTS; i++)
+		if (peer->records[i].state == FCLOCK_REC_WAITING ||
+		    peer->records[i].state == FCLOCK_REC_GRANTING)
+			record_free(core, &peer->records[i]);
+}
+
+/* RELEASE_REQUESTs are sent again; grants are when the client asks again. */
+void fclock_owner_link_up(struct fclock_core *core, struct fclock_peer *peer)
+{
+	unsigned int i;
+
+	for (i = 0; i < FCLOCK_OBJECTS; i++)
+		if (peer->records[i].state == FCLOCK_REC_HELD &&
+		    peer->records[i].recalled)
+			fclock_queue_out(core, peer, &peer->records[i].recall);
+}
+
+void fclock_owner_link_down(struct fclock_core *core, struct fclock_peer *peer)
+{
+	unsigned int i;
+
+	for (i = 0; i < FCLOCK_OBJECTS; i++) {
+		struct fclock_record *rec = &peer->records[i];
+
+		fclock_unqueue_out(&rec->out);
+		fclock_unqueue_out(&rec->recall);
+		if (rec->state == FCLOCK_REC_GRANTING)
+			record_free(core, rec);
+	}
+}
+
+void fclock_owner_detach(struct fclock_core *core, unsigned int slot)
+{
+	struct fclock_split *sp;
+	unsigned int i;
+
+	for (i = 0; i < FCLOCK_SPLITS; i++) {
+		sp = &core->own.splits[i];
+		if (sp->state == FCLOCK_SPLIT_LOCKING && (sp->slots & BIT(slot)))
+			split_drop(core, sp);
+	}
+}
+
+/* ---------------------------------------------------------------------- wire */
+
+static struct fclock_wire_run *put_run(struct fclock_wire_run *run, u64 first,
+				       u64 last)
+{
+	run->first = cpu_to_le64(first);
+	run->count = cpu_to_le64(last - first + 1);
+	return run + 1;
+}
+
+/* The other runs of the slice for a client that comes cold; false: more than fit. */
+static bool put_slice_runs(struct fclock_core *core, u16 slots, u64 grain,
+			   struct fclock_wire_run *run, unsigned int *nr)
+{
+	u64 end = fclock_slice_end(core, grain);
+	u64 most = min_t(u64, FCLOCK_GRANT_MAX_RUNS,
+			 core->sb.geo.slice / 8 / sizeof(*run));
+	u64 g = grain / core->sb.geo.slice * core->sb.geo.slice, e;
+
+	for (; g <= end; g = e + 1) {
+		g = fclock_next_split(core, slots, g, end);
+		if (g > end)
+			break;
+		e = fclock_next_unsplit(core, slots, g, end) - 1;
+		if (grain >= g && grain <= e)
+			continue;
+		if (*nr >= most)
+			return false;
+		put_run(&run[(*nr)++], g, e);
+	}
+	return true;
+}
+
+static u32 put_slice_map(struct fclock_core *core, u16 slots, u64 grain,
+			 struct fclock_wire_lock_grant *grant, u8 *bytes)
+{
+	u64 first = grain / core->sb.geo.slice * core->sb.geo.slice;
+	u64 end = fclock_slice_end(core, grain), g, e;
+	u32 bits = (end - first + 1) & ~7U;
+
+	grant->map_first = cpu_to_le64(first);
+	grant->map_bits = cpu_to_le32(bits);
+	memset(bytes, 0, bits / 8);
+	for (g = first; g < first + bits; g = e + 1) {
+		g = fclock_next_split(core, slots, g, end);
+		e = fclock_next_unsplit(core, slots, g, end) - 1;
+		for (; g <= e && g < first + bits; g++)
+			bytes[(g - first) / 8] |= BIT((g - first) % 8);
+	}
+	return bits / 8;
+}
+
+/* Runs are taken from the bits of now: they can only have become longer. */
+static u32 encode_runs(struct fclock_core *core, struct fclock_record *rec,
+		       struct fclock_wire_lock_grant *grant)
+{
+	struct fclock_wire_run *run = (void *)(grant + 1);
+	u16 slots = record_slots(core, rec);
+	unsigned int nr = 1;
+	u64 first, last;
+	u32 map = 0;
+
+	if (rec->target != FCLOCK_TARGET_A &&
+	    core->sb.slot[rec->target].state == FCLOCK_SLOT_COMPLETE) {
+		put_run(run, 0, core->sb.geo.grains - 1);
+		grant->nr_runs = cpu_to_le16(1);
+		return sizeof(*run);
+	}
+	fclock_split_run(core, slots, rec->ask_first, &first, &last);
+	put_run(run, first, last);
+	if (rec->cold && !put_slice_runs(core, slots, rec->ask_first, run,
+					 &nr)) {
+		nr = 1;
+		map = put_slice_map(core, slots, rec->ask_first, grant,
+				    (u8 *)(run + 1));
+	}
+	grant->nr_runs = cpu_to_le16(nr);
+	return nr * sizeof(*run) + map;
+}
+
+static u32 encode_grant(struct fclock_core *core, struct fclock_record *rec,
+			struct fclock_msg *msg,
+			struct fclock_wire_lock_grant *grant)
+{
+	u32 length = sizeof(*grant);
+
+	msg->type = FCLOCK_LOCK_GRANT;
+	msg->id = rec->id;
+	memset(grant, 0, sizeof(*grant));
+	grant->target = rec->target;
+	grant->status = rec->status;
+	trace_fclock_lock(core->cfg.node, rec->client, FCLOCK_TL_GRANT, rec->id,
+			  rec->target, rec->ask_first, rec->ask_last);
+	if (rec->state == FCLOCK_REC_HELD) {
+		grant->shared_first = cpu_to_le64(rec->first);
+		grant->shared_count = cpu_to_le64(rec->last - rec->first + 1);
+		return length;
+	}
+	if (rec->status == FCLOCK_GRANTED)
+		length += encode_runs(core, rec, grant);
+	record_free(core, rec);
+	return length;
+}
+
+/* Return: length of the payload. @out is no longer queued. */
+u32 fclock_owner_encode(struct fclock_core *core, struct fclock_peer *peer,
+			struct fclock_out *out, struct fclock_msg *msg,
+			void *payload)
+{
+	struct fclock_record *rec;
+
+	if (out->type == FCLOCK_OUT_GRANT)
+		return encode_grant(core,
+				    container_of(out, struct fclock_record, out),
+				    msg, payload);
+	rec = container_of(out, struct fclock_record, recall);
+	msg->type = FCLOCK_RELEASE_REQUEST;
+	msg->id = rec->id;
+	trace_fclock_lock(core->cfg.node, peer->node, FCLOCK_TL_RECALL, rec->id,
+			  rec->target, rec->first, rec->last);
+	return 0;
+}

@@ -1,0 +1,716 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The primary: one transition at a time (DESIGN.md section 4).
+ *
+ *                      begin               all PREPARED          durable
+ *   IDLE ----------------------> PREPARING -----------> WRITING ---------> RESUMING
+ *    ^  ^                            | time-out            | failed            |
+ *    |  |        durable             v                     v                   |
+ *    |  +--------------------------- ABORTING <------------+                   |
+ *    |                               (newer superblock, old content)           |
+ *    +-------------------------------------------------------------------------+
+ *                      all that can be reached run the new state
+ *
+ *   TAKING: a node that takes the role writes the superblock, as it is on M, again
+ *   with the next number and itself as primary.
+ *
+ * A failed write has an unknown outcome, so after it nothing is announced before
+ * a newer superblock is durable. Views are level-triggered: what every node wishes is
+ * compared with what stands in the superblock, and a difference makes a view.
+ */
+#include <linux/log2.h>
+#include "core-private.h"
+
+static void primary_write(struct fclock_core *core, u8 phase)
+{
+	core->pri.phase = phase;
+	core->pri.writing = true;
+	trace_fclock_transition(core->cfg.node, FCLOCK_TT_WRITE,
+				core->pri.next.state, core->pri.slots);
+	core->ops->write_super(core, &core->pri.next, core->pri.format);
+}
+
+static u64 next_number(struct fclock_core *core)
+{
+	u64 n = max(core->pri.number, core->sb.state);
+
+	if (core->prep.number != ~0ULL)
+		n = max(n, core->prep.number);
+	core->pri.number = n + 1;
+	return core->pri.number;
+}
+
+/* The old content under a new number. */
+static void next_from_current(struct fclock_core *core)
+{
+	memcpy(&core->pri.next, &core->sb, sizeof(core->pri.next));
+	core->pri.next.state = next_number(core);
+	core->pri.format = false;
+}
+
+/* ------------------------------------------------------------------ answers */
+
+static void answer(struct fclock_core *core, unsigned int node, u64 id,
+		   int error, const char *text)
+{
+	struct fclock_asked *asked = &core->peer[node].asked;
+
+	asked->answer_id = id;
+	asked->answer_error = error;
+	strscpy(asked->answer_text, text, sizeof(asked->answer_text));
+	fclock_send(core, &core->peer[node], FCLOCK_SEND_ANSWER);
+}
+
+static void answer_asker(struct fclock_core *core, int error, const char *text)
+{
+	unsigned int node = core->pri.asker;
+
+	core->pri.asker = 0;
+	if (node)
+		answer(core, node, core->peer[node].asked.id, error, text);
+}
+
+/* --------------------------------------------------------------------- views */
+
+static bool wishes_in(struct fclock_core *core, struct fclock_peer *peer)
+{
+	return peer->link == FCLOCK_LINK_UP && peer->wish.valid &&
+	       peer->wish.joined && !peer->bye &&
+	       fclock_member(core, peer->node);
+}
+
+/* One node's line of the next participant list. */
+static void view_node(struct fclock_core *core, struct fclock_super *next,
+		      unsigned int node)
+{
+	struct fclock_participant *part = &next->part[node - 1];
+	struct fclock_peer *peer = &core->peer[node];
+	bool same = part->instance && part->instance == peer->instance;
+
+	if (part->instance && (fclock_gone(core, next, node) ||
+			       (same && peer->wish.valid &&
+				!peer->wish.joined)))
+		memset(part, 0, sizeof(*part));
+	if (!part->instance && wishes_in(core, peer)) {
+		part->instance = peer->instance;
+		memcpy(part->host, peer->wish.host, sizeof(part->host));
+	}
+	if (part->instance && part->instance == peer->instance &&
+	    peer->wish.valid)
+		part->attached = peer->wish.attached;
+}
+
+static unsigned int lowest_participant(struct fclock_core *core,
+				       const struct fclock_super *sb,
+				       bool connected, u16 attached)
+{
+	unsigned int node;
+
+	for (node = 1; node <= FCLOCK_MAX_NODES; node++)
+		if (sb->part[node - 1].instance &&
+		    (sb->part[node - 1].attached & attached) == attached &&
+		    (!connected ||
+		     core->peer[node].link == FCLOCK_LINK_UP))
+			return node;
+	return 0;
+}
+
+/* This node while it takes part, else whom it hands the role to. */
+static void view_primary(struct fclock_core *core, struct fclock_super *next)
+{
+	unsigned int node = core->cfg.node;
+
+	if (next->part[node - 1].instance != core->instance) {
+		node = lowest_participant(core, next, true, 0);
+		if (!node)
+			node = lowest_participant(core, next, false, 0);
+	}
+	next->primary = node;
+	next->primary_instance = node ? next->part[node - 1].instance : 0;
+}
+
+/* Participants that have the copies of all active slots may own; one of them does. */
+static void view_owners(struct fclock_core *core, struct fclock_super *next)
+{
+	u16 active = fclock_slots_in(next, FCLOCK_SLOT_ACTIVE);
+	unsigned int node = next->primary;
+
+	if (!node || (next->part[node - 1].attached & active) != active)
+		node = lowest_participant(core, next, false, active);
+	next->owners = node ? fclock_node_bit(node) : 0;
+}
+
+/* A copy is complete when every owner found all of its slices split. */
+static void view_complete(struct fclock_core *core, struct fclock_super *next)
+{
+	u16 complete = fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
+	unsigned int node, s;
+
+	if (!core->sb.owners)
+		return;
+	for (node = 1; node <= FCLOCK_MAX_NODES; node++)
+		if (core->sb.owners & fclock_node_bit(node))
+			complete &= core->peer[node].wish.valid ?
+				    core->peer[node].wish.complete : 0;
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+		if (complete & BIT(s))
+			next->slot[s].state = FCLOCK_SLOT_COMPLETE;
+}
+
+static void build_view(struct fclock_core *core, struct fclock_super *next)
+{
+	unsigned int node;
+
+	next->epoch = core->epoch;
+	next->members = core->members;
+	for (node = 1; node <= FCLOCK_MAX_NODES; node++)
+		view_node(core, next, node);
+	view_complete(core, next);
+	view_primary(core, next);
+	view_owners(core, next);
+}
+
+static bool view_differs(struct fclock_core *core)
+{
+	struct fclock_super *next = &core->scratch;
+
+	memcpy(next, &core->sb, sizeof(*next));
+	build_view(core, next);
+	return memcmp(next, &core->sb, sizeof(*next));
+}
+
+static u16 offline_wanted(struct fclock_core *core)
+{
+	u16 slots = 0;
+	struct fclock_peer *peer;
+
+	fclock_for_each_peer(core, peer)
+		if (peer->wish.valid)
+			slots |= peer->wish.offline;
+	return slots & fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
+}
+
+static void build_next(struct fclock_core *core)
+{
+	struct fclock_primary *pri = &core->pri;
+	unsigned int s;
+
+	memcpy(&pri->next, &core->sb, sizeof(pri->next));
+	pri->next.state = pri->number;
+	pri->format = false;
+	if (pri->kind == FCLOCK_VIEW) {
+		build_view(core, &pri->next);
+		return;
+	}
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
+		struct fclock_slot *slot = &pri->next.slot[s];
+
+		if (!(pri->slots & BIT(s)))
+			continue;
+		if (pri->kind == FCLOCK_TRIGGER) {
+			slot->state = FCLOCK_SLOT_ACTIVE;
+			slot->generation = pri->number;
+			slot->length = core->sb.geo.length;
+		} else {
+			slot->state = pri->kind == FCLOCK_STOP ?
+				      FCLOCK_SLOT_IDLE : FCLOCK_SLOT_OFFLINE;
+		}
+	}
+}
+
+/* --------------------------------------------------------------- transitions */
+
+static void primary_abort(struct fclock_core *core, int error)
+{
+	core->pri.error = error;
+	next_from_current(core);
+	trace_fclock_transition(core->cfg.node, FCLOCK_TT_ABORT,
+				core->pri.next.state, core->pri.slots);
+	primary_write(core, FCLOCK_PRI_ABORTING);
+}
+
+/* A listed participant that is not gone, and not yet PREPARED; 0: none. */
+static unsigned int first_unprepared(struct fclock_core *core)
+{
+	struct fclock_peer *peer;
+
+	fclock_for_each_peer(core, peer)
+		if (peer->needs_prepare && !peer->prepared &&
+		    !fclock_gone(core, &core->sb, peer->node))
+			return peer->node;
+	return 0;
+}
+
+static void primary_check_prepared(struct fclock_core *core)
+{
+	if (core->pri.phase != FCLOCK_PRI_PREPARING || first_unprepared(core))
+		return;
+	build_next(core);
+	primary_write(core, FCLOCK_PRI_WRITING);
+}
+
+static void primary_begin(struct fclock_core *core, u8 kind, u16 slots,
+			  unsigned int asker)
+{
+	struct fclock_primary *pri = &core->pri;
+	struct fclock_peer *peer;
+
+	next_number(core);
+	pri->kind = kind;
+	pri->slots = slots;
+	pri->asker = asker;
+	pri->error = 0;
+	pri->phase = FCLOCK_PRI_PREPARING;
+	pri->deadline = core->ops->now(core) + core->cfg.trigger_timeout;
+	fclock_arm(core, pri->deadline);
+	fclock_for_each_peer(core, peer) {
+		peer->prepared = false;
+		peer->needs_prepare =
+			fclock_listed_instance(&core->sb, peer->node) &&
+			!fclock_gone(core, &core->sb, peer->node);
+		if (peer->needs_prepare)
+			fclock_send(core, peer, FCLOCK_SEND_PREPARE);
+	}
+	primary_check_prepared(core);
+}
+
+void fclock_primary_prepared(struct fclock_core *core, struct fclock_peer *peer,
+			     u64 number)
+{
+	if (core->pri.phase != FCLOCK_PRI_PREPARING ||
+	    number != core->pri.number ||
+	    fclock_listed_instance(&core->sb, peer->node) != peer->instance)
+		return;
+	peer->prepared = true;
+	primary_check_prepared(core);
+}
+
+/* A needed participant whose link is down; 0: none. */
+static unsigned int first_unconnected(struct fclock_core *core)
+{
+	unsigned int node;
+
+	for (node = 1; node <= FCLOCK_MAX_NODES; node++)
+		if (fclock_listed_instance(&core->sb, node) &&
+		    !fclock_gone(core, &core->sb, node) &&
+		    (core->peer[node].link != FCLOCK_LINK_UP ||
+		     core->peer[node].instance !=
+		     fclock_listed_instance(&core->sb, node)))
+			return node;
+	return 0;
+}
+
+static unsigned int first_unattached(struct fclock_core *core, u16 slots)
+{
+	unsigned int node;
+
+	for (node = 1; node <= FCLOCK_MAX_NODES; node++)
+		if (fclock_listed_instance(&core->sb, node) &&
+		    (core->sb.part[node - 1].attached & slots) != slots)
+			return node;
+	return 0;
+}
+
+/* 0, or why the trigger or stop of @asked is refused at once; text to @text. */
+static int ask_refused(struct fclock_core *core,
+		       const struct fclock_asked *asked, char *text,
+		       size_t size)
+{
+	unsigned int node = first_unconnected(core);
+
+	if (core->pri.failed) {
+		strscpy(text, "the metadata device cannot be written", size);
+		return -EIO;
+	}
+	if (node) {
+		snprintf(text, size, "node %u is not connected", node);
+		return -ENOTCONN;
+	}
+	if (asked->kind == FCLOCK_ASK_STOP)
+		return 0;
+	node = first_unattached(core, asked->slots);
+	if (node) {
+		snprintf(text, size,
+			 "node %u does not have all of slots 0x%x attached",
+			 node, asked->slots);
+		return -ENODEV;
+	}
+	return 0;
+}
+
+static void primary_next_ask(struct fclock_core *core)
+{
+	struct fclock_asked *asked;
+	struct fclock_peer *peer;
+	char text[FCLOCK_ANSWER_TEXT] = "";
+	int error;
+
+	asked = list_first_entry(&core->pri.asks, struct fclock_asked, list);
+	peer = container_of(asked, struct fclock_peer, asked);
+	list_del_init(&asked->list);
+	asked->queued = false;
+	error = ask_refused(core, asked, text, sizeof(text));
+	if (error || (asked->kind == FCLOCK_ASK_STOP &&
+		      core->sb.slot[__ffs(asked->slots)].state ==
+		      FCLOCK_SLOT_IDLE)) {
+		answer(core, peer->node, asked->id, error, text);
+		return;
+	}
+	primary_begin(core, asked->kind == FCLOCK_ASK_TRIGGER ?
+		      FCLOCK_TRIGGER : FCLOCK_STOP, asked->slots, peer->node);
+}
+
+/*
+ * Anything to do? A view or an offline that would have to wait for a participant
+ * that is not connected is not begun: it would only hold up the others.
+ */
+void fclock_primary_kick(struct fclock_core *core)
+{
+	struct fclock_primary *pri = &core->pri;
+	u16 offline;
+
+	while (fclock_is_primary(core) && pri->phase == FCLOCK_PRI_IDLE &&
+	       core->prep.number != ~0ULL) {
+		if (!pri->retry_at && !first_unconnected(core)) {
+			offline = offline_wanted(core);
+			if (offline) {
+				primary_begin(core, FCLOCK_OFFLINE, offline, 0);
+				return;
+			}
+			if (view_differs(core)) {
+				primary_begin(core, FCLOCK_VIEW, 0, 0);
+				return;
+			}
+		}
+		if (list_empty(&pri->asks) || !fclock_is_listed(core))
+			return;
+		primary_next_ask(core);
+	}
+}
+
+/* ------------------------------------------------------------------- RESUME */
+
+static bool all_resumed(struct fclock_core *core)
+{
+	struct fclock_peer *peer;
+
+	fclock_for_each_peer(core, peer)
+		if (peer->node != core->cfg.node && peer->needs_prepare &&
+		    peer->link == FCLOCK_LINK_UP &&
+		    peer->state < core->sb.state)
+			return false;
+	return true;
+}
+
+static void primary_finish(struct fclock_core *core)
+{
+	core->pri.phase = FCLOCK_PRI_IDLE;
+	answer_asker(core, 0, "");
+	fclock_progress(core);
+	fclock_primary_kick(core);
+}
+
+/* A peer told its state number. */
+void fclock_primary_heard(struct fclock_core *core, struct fclock_peer *peer)
+{
+	(void)peer;
+	if (core->pri.phase == FCLOCK_PRI_RESUMING && all_resumed(core))
+		primary_finish(core);
+}
+
+static void announce(struct fclock_core *core, bool resume)
+{
+	core->pri.resume = resume;
+	core->pri.failed = false;
+	fclock_adopt(core, &core->pri.next, resume);
+	trace_fclock_transition(core->cfg.node, FCLOCK_TT_RESUME,
+				core->sb.state, core->pri.slots);
+	fclock_send_all(core, FCLOCK_SEND_SUPER);
+}
+
+static void primary_resume(struct fclock_core *core)
+{
+	u8 kind = core->pri.kind;
+
+	/* RESUMING before the adoption: a primary that hands over stays until it is heard. */
+	core->pri.phase = FCLOCK_PRI_RESUMING;
+	core->pri.retry_at = 0;
+	core->pri.deadline = core->ops->now(core) + core->cfg.trigger_timeout;
+	announce(core, true);
+	if (kind == FCLOCK_TRIGGER)
+		core->ops->event(core, FCLOCK_EVENT_STATE, core->pri.slots);
+	fclock_arm(core, core->pri.deadline);
+	if (all_resumed(core))
+		primary_finish(core);
+}
+
+static void primary_aborted(struct fclock_core *core)
+{
+	char text[FCLOCK_ANSWER_TEXT];
+
+	if (core->pri.error == -ETIMEDOUT)
+		snprintf(text, sizeof(text),
+			 "node %u did not answer within %u ms", core->pri.late,
+			 core->cfg.trigger_timeout);
+	else if (core->pri.error == -EINTR)
+		strscpy(text, "interrupted", sizeof(text));
+	else
+		strscpy(text, "the superblock could not be written",
+			sizeof(text));
+	core->pri.phase = FCLOCK_PRI_IDLE;
+	core->pri.retry_at = core->ops->now(core) + FCLOCK_RETRY_MS;
+	fclock_arm(core, core->pri.retry_at);
+	announce(core, false);
+	answer_asker(core, core->pri.error, text);
+	fclock_progress(core);
+	fclock_primary_kick(core);
+}
+
+/* ------------------------------------------------------------- M's failures */
+
+static bool others_alive(struct fclock_core *core)
+{
+	unsigned int node;
+
+	for (node = 1; node <= FCLOCK_MAX_NODES; node++)
+		if (node != core->cfg.node &&
+		    fclock_listed_instance(&core->sb, node) &&
+		    !fclock_gone(core, &core->sb, node))
+			return true;
+	return false;
+}
+
+/*
+ * Two writes failed. If somebody else may be able to write M, this instance ends, so
+ * that the role moves; else it stays failed, and what its gates hold gets I/O errors.
+ */
+static void primary_failed(struct fclock_core *core, int error)
+{
+	if (!core->pri.failed)
+		fclock_say(core, "the metadata device cannot be written: error %d",
+			   error);
+	core->pri.failed = true;
+	core->pri.phase = FCLOCK_PRI_IDLE;
+	answer_asker(core, -EINPROGRESS,
+		     "the metadata device cannot be written");
+	core->ops->event(core, FCLOCK_EVENT_STATE, 0);
+	if (others_alive(core)) {
+		fclock_begin_ending(core, "it cannot write the metadata device");
+		return;
+	}
+	core->pri.phase = FCLOCK_PRI_ABORTING;	/* nothing is begun meanwhile */
+	core->pri.retry_at = core->ops->now(core) + FCLOCK_RETRY_MS;
+	fclock_arm(core, core->pri.retry_at);
+	fclock_client_retry(core);
+	fclock_progress(core);
+}
+
+static void primary_taken(struct fclock_core *core, int error)
+{
+	core->pri.phase = FCLOCK_PRI_IDLE;
+	if (error) {
+		fclock_say(core, "cannot become the primary: error %d", error);
+		core->md_error = true;
+		fclock_members_news(core);
+		return;
+	}
+	core->md_error = false;
+	announce(core, false);
+	fclock_primary_kick(core);
+}
+
+void fclock_primary_written(struct fclock_core *core, int error)
+{
+	u8 phase = core->pri.phase;
+
+	core->pri.writing = false;
+	if (core->phase == FCLOCK_ENDING || core->phase == FCLOCK_LEFT) {
+		fclock_check_ended(core);
+		return;
+	}
+	if (phase == FCLOCK_PRI_TAKING)
+		primary_taken(core, error);
+	else if (phase == FCLOCK_PRI_WRITING && !error)
+		primary_resume(core);
+	else if (phase == FCLOCK_PRI_WRITING)
+		primary_abort(core, -EIO);
+	else if (!error)
+		primary_aborted(core);
+	else
+		primary_failed(core, error);
+	/* leave_now() may wait for nothing but this write */
+	fclock_check_ended(core);
+}
+
+void fclock_core_super_written(struct fclock_core *core, int error)
+{
+	lockdep_assert_held(core->lock);
+
+	fclock_primary_written(core, error);
+	fclock_settle(core);
+}
+
+/* --------------------------------------------------------------- events, time */
+
+static void wish_set(struct fclock_core *core, struct fclock_peer *peer,
+		     u64 state, const struct fclock_wire_ask *ask)
+{
+	u16 stale = 0;
+	unsigned int s;
+
+	/* said of a generation that has ended since */
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+		if (core->sb.slot[s].generation > state)
+			stale |= BIT(s);
+	peer->wish.valid = true;
+	peer->wish.joined = ask->flags & FCLOCK_WISH_JOINED;
+	peer->wish.attached = le16_to_cpu(ask->attached);
+	peer->wish.offline = le16_to_cpu(ask->offline) & ~stale;
+	peer->wish.complete = le16_to_cpu(ask->complete) & ~stale;
+	memcpy(peer->wish.host, ask->host, sizeof(peer->wish.host));
+}
+
+static void ask_cancelled(struct fclock_core *core, struct fclock_peer *peer,
+			  u64 id)
+{
+	if (peer->asked.id != id)
+		return;
+	if (peer->asked.queued) {
+		list_del_init(&peer->asked.list);
+		peer->asked.queued = false;
+	} else if (core->pri.asker == peer->node &&
+		   core->pri.phase == FCLOCK_PRI_PREPARING) {
+		primary_abort(core, -EINTR);
+	}
+}
+
+static void ask_add(struct fclock_core *core, struct fclock_peer *peer, u64 id,
+		    const struct fclock_wire_ask *ask)
+{
+	u16 slots = le16_to_cpu(ask->slots);
+
+	if (!slots || (ask->kind == FCLOCK_ASK_STOP && !is_power_of_2(slots))) {
+		answer(core, peer->node, id, -EINVAL, "bad slots");
+		return;
+	}
+	if (!fclock_is_primary(core)) {
+		answer(core, peer->node, id, -EAGAIN, "the primary moved");
+		return;
+	}
+	if (peer->asked.queued || core->pri.asker == peer->node) {
+		if (peer->asked.id != id)
+			answer(core, peer->node, id, -EBUSY,
+			       "another one is under way");
+		return;
+	}
+	peer->asked.id = id;
+	peer->asked.kind = ask->kind;
+	peer->asked.slots = slots;
+	peer->asked.queued = true;
+	list_add_tail(&peer->asked.list, &core->pri.asks);
+}
+
+/* ASK from @peer, sent at its state number @state. */
+void fclock_primary_asked(struct fclock_core *core, struct fclock_peer *peer,
+			  u64 id, u64 state, const struct fclock_wire_ask *ask)
+{
+	if (ask->kind == FCLOCK_ASK_WISH)
+		wish_set(core, peer, state, ask);
+	else if (ask->kind == FCLOCK_ASK_CANCEL)
+		ask_cancelled(core, peer, id);
+	else
+		ask_add(core, peer, id, ask);
+	fclock_primary_kick(core);
+}
+
+/* To whoever may be behind: the newest durable superblock, then the pending PREPARE. */
+void fclock_primary_link_up(struct fclock_core *core, struct fclock_peer *peer)
+{
+	if (!fclock_is_primary(core))
+		return;
+	fclock_send(core, peer, FCLOCK_SEND_SUPER);
+	if (core->pri.phase == FCLOCK_PRI_PREPARING && peer->needs_prepare &&
+	    !peer->prepared &&
+	    fclock_listed_instance(&core->sb, peer->node) == peer->instance)
+		fclock_send(core, peer, FCLOCK_SEND_PREPARE);
+}
+
+/* Somebody may be gone, or is not reachable any more. */
+void fclock_primary_gone(struct fclock_core *core)
+{
+	primary_check_prepared(core);
+	if (core->pri.phase == FCLOCK_PRI_RESUMING && all_resumed(core))
+		primary_finish(core);
+	fclock_primary_kick(core);
+}
+
+void fclock_primary_timer(struct fclock_core *core, u64 now)
+{
+	struct fclock_primary *pri = &core->pri;
+
+	if (pri->phase == FCLOCK_PRI_PREPARING && now >= pri->deadline) {
+		pri->late = first_unprepared(core);
+		fclock_say(core, "node %u did not answer PREPARE within %u ms: aborting",
+			   pri->late, core->cfg.trigger_timeout);
+		primary_abort(core, -ETIMEDOUT);
+	} else if (pri->phase == FCLOCK_PRI_RESUMING && now >= pri->deadline) {
+		primary_finish(core);
+	} else if (pri->phase == FCLOCK_PRI_PREPARING ||
+		   pri->phase == FCLOCK_PRI_RESUMING) {
+		fclock_arm(core, pri->deadline);
+	}
+	if (pri->retry_at && now >= pri->retry_at) {
+		pri->retry_at = 0;
+		if (pri->phase == FCLOCK_PRI_ABORTING && !pri->writing)
+			primary_abort(core, pri->error);
+		else
+			fclock_primary_kick(core);
+	} else if (pri->retry_at) {
+		fclock_arm(core, pri->retry_at);
+	}
+}
+
+/**
+ * fclock_primary_take - the role is this node's, by @sb, which was just read from M
+ * @format: M is empty: @sb is made from the table
+ */
+void fclock_primary_take(struct fclock_core *core,
+			 const struct fclock_super *sb, bool format)
+{
+	struct fclock_primary *pri = &core->pri;
+
+	if (pri->phase != FCLOCK_PRI_IDLE || pri->writing)
+		return;
+	fclock_say(core, "becomes the primary");
+	memcpy(&pri->next, sb, sizeof(pri->next));
+	pri->number = max(pri->number, sb->state);
+	pri->next.state = next_number(core);
+	pri->next.primary = core->cfg.node;
+	pri->next.primary_instance = core->instance;
+	pri->format = format;
+	pri->kind = FCLOCK_VIEW;
+	pri->slots = 0;
+	trace_fclock_transition(core->cfg.node, FCLOCK_TT_TAKE,
+				pri->next.state, 0);
+	primary_write(core, FCLOCK_PRI_TAKING);
+}
+
+/* The role went to another node. */
+void fclock_primary_reset(struct fclock_core *core)
+{
+	struct fclock_peer *peer;
+
+	if (core->pri.phase != FCLOCK_PRI_RESUMING)
+		core->pri.phase = FCLOCK_PRI_IDLE;
+	core->pri.retry_at = 0;
+	core->pri.failed = false;
+	fclock_for_each_peer(core, peer) {
+		peer->wish.valid = false;
+		if (peer->asked.queued) {
+			list_del_init(&peer->asked.list);
+			peer->asked.queued = false;
+			answer(core, peer->node, peer->asked.id, -EAGAIN,
+			       "the primary moved");
+		}
+	}
+}
