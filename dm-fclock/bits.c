@@ -164,9 +164,11 @@ static u64 run_end(struct fclock_core *core, u16 slots, u64 grain)
 	return end;
 }
 
-static u64 run_begin_in_slice(struct fclock_core *core, u16 slots, u64 grain)
+/* Down from @grain, which is split or ends the slice, while the grain below is split. */
+static u64 run_begin_in_slice(struct fclock_core *core, u16 slots, u64 grain,
+			      u64 slice)
 {
-	u64 begin = grain / core->sb.geo.slice * core->sb.geo.slice;
+	u64 begin = slice * core->sb.geo.slice;
 
 	while (grain > begin && fclock_all_split(core, slots, grain - 1))
 		grain--;
@@ -179,19 +181,16 @@ static u64 run_begin(struct fclock_core *core, u16 slots, u64 grain)
 	u64 slice = grain / geo->slice;
 	u64 stop = slice > RUN_SLICES ? slice - RUN_SLICES : 0;
 	u64 begin = slice_full(core, slots, slice) ? slice * geo->slice :
-		    run_begin_in_slice(core, slots, grain);
+		    run_begin_in_slice(core, slots, grain, slice);
 
 	while (begin == slice * geo->slice && slice > stop &&
 	       slice_mine(core, slice - 1)) {
 		slice--;
-		if (slice_full(core, slots, slice)) {
-			begin = slice * geo->slice;
-		} else if (slice_all_known(core, slots, slice) &&
-			   fclock_all_split(core, slots, begin - 1)) {
-			return run_begin_in_slice(core, slots, begin - 1);
-		} else {
-			break;
-		}
+		if (!slice_full(core, slots, slice))
+			return slice_all_known(core, slots, slice) ?
+			       run_begin_in_slice(core, slots, begin, slice) :
+			       begin;
+		begin = slice * geo->slice;
 	}
 	return begin;
 }

@@ -417,7 +417,8 @@ void fclock_client_requeue(struct fclock_core *core, u8 target)
 	lockdep_assert_held(core->lock);
 
 	client_requeue_list(core, &core->parked, target);
-	fclock_for_each_peer(core, peer) {
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer)) {
 		client_requeue_list(core, &peer->starved, target);
 		for (i = 0; i < FCLOCK_OBJECTS; i++)
 			client_requeue_list(core, &peer->objects[i].waiters,
@@ -640,7 +641,8 @@ void fclock_client_drop_requests(struct fclock_core *core)
 	struct fclock_peer *peer;
 	unsigned int i;
 
-	fclock_for_each_peer(core, peer) {
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer)) {
 		list_splice_tail_init(&peer->starved, &core->parked);
 		for (i = 0; peer->nr_open && i < FCLOCK_OBJECTS; i++) {
 			struct fclock_object *obj = &peer->objects[i];
@@ -661,7 +663,8 @@ void fclock_client_forget_locks(struct fclock_core *core)
 	struct fclock_peer *peer;
 	unsigned int i;
 
-	fclock_for_each_peer(core, peer) {
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer)) {
 		for (i = 0; i < FCLOCK_OBJECTS; i++) {
 			struct fclock_object *obj = &peer->objects[i];
 
@@ -712,7 +715,8 @@ void fclock_client_timer(struct fclock_core *core, u64 now)
 		else
 			fclock_arm(core, obj->granted_at + FCLOCK_HOLD_MS);
 	}
-	fclock_for_each_peer(core, peer) {
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer)) {
 		list_for_each_entry_safe(obj, tmp, &peer->lru, list) {
 			if (now < obj->used_at + FCLOCK_IDLE_MS) {
 				fclock_arm(core, obj->used_at + FCLOCK_IDLE_MS);

@@ -34,11 +34,16 @@ static inline u64 fclock_node_bit(unsigned int node)
 	return 1ULL << (node - 1);
 }
 
-/* Iterates over configured nodes, self included. */
-#define fclock_for_each_peer(core, p) \
-	for ((p) = &(core)->peer[1]; \
-	     (p) <= &(core)->peer[FCLOCK_MAX_NODES]; (p)++) \
-		if (!(p)->configured) { } else
+/* The configured node after @peer, self included; NULL begins, NULL ends. */
+static inline struct fclock_peer *fclock_next_peer(struct fclock_core *core,
+						   struct fclock_peer *peer)
+{
+	peer = peer ? peer + 1 : &core->peer[1];
+	for (; peer <= &core->peer[FCLOCK_MAX_NODES]; peer++)
+		if (peer->configured)
+			return peer;
+	return NULL;
+}
 
 /* Slots whose state is @state. */
 static inline u16 fclock_slots_in(const struct fclock_super *sb, u8 state)
@@ -109,6 +114,20 @@ void fclock_update_paths(struct fclock_core *core);
 void fclock_link_down(struct fclock_core *core, struct fclock_peer *peer);
 void fclock_set_phase(struct fclock_core *core, enum fclock_phase phase);
 
+int fclock_receive_list(struct fclock_core *core, struct fclock_peer *peer,
+			u64 epoch, u64 members);
+
+/* frame.c */
+int fclock_make_frame(struct fclock_core *core, struct fclock_peer *peer,
+		      void *buf);
+u32 fclock_encode_hello(struct fclock_core *core, struct fclock_peer *peer,
+			struct fclock_wire_hello *hello, int refusal);
+
+/* link.c */
+int fclock_receive_welcome(struct fclock_core *core, struct fclock_peer *peer,
+			   const struct fclock_msg *msg,
+			   const struct fclock_wire_hello *hello);
+
 /* client.c */
 int fclock_client_init_peer(struct fclock_peer *peer);
 void fclock_client_retry(struct fclock_core *core);
@@ -151,6 +170,22 @@ u16 fclock_owner_complete(struct fclock_core *core);
 u32 fclock_owner_encode(struct fclock_core *core, struct fclock_peer *peer,
 			struct fclock_out *out, struct fclock_msg *msg,
 			void *payload);
+
+void fclock_owner_handle_list(struct fclock_core *core, struct list_head *list);
+void fclock_record_free(struct fclock_core *core, struct fclock_record *rec);
+void fclock_record_recall(struct fclock_core *core, struct fclock_record *rec);
+u16 fclock_record_slots(struct fclock_core *core, struct fclock_record *rec);
+bool fclock_owner_held(struct fclock_core *core, unsigned int slot, u64 first,
+		       u64 last, bool recall);
+
+/* split.c */
+struct fclock_split *fclock_split_after(struct fclock_core *core, u64 grain);
+struct fclock_split *fclock_split_start(struct fclock_core *core, u64 first,
+					u64 last, u16 slots);
+void fclock_splits_recheck(struct fclock_core *core, unsigned int slot,
+			   u64 first, u64 last);
+void fclock_split_drop(struct fclock_core *core, struct fclock_split *sp);
+void fclock_owner_fail(struct fclock_core *core, u16 slots);
 
 /* bits.c: what the owner knows of split grains */
 bool fclock_slice_known(struct fclock_core *core, unsigned int slot, u64 slice);

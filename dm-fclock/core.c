@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The core's outside: links and frames, dispatch, time, status.
+ * The core's outside: its life, dispatch, time, status.
  *
- * A frame is made when a link can send it: objects that have something to say
- * stand in the peer's queue, and fclock_core_next_frame() encodes the first of them into
- * the link's own buffer. So no message needs memory, none is lost with a link
- * (what must be said again is queued again), and nothing sent can be of a state that
- * has ended. Frames of this node to itself take the same way through
- * fclock_settle().
+ * Frames of this node to itself take the same way as all others, through
+ * fclock_settle() at the end of every event.
  */
 #include <linux/slab.h>
 #include "core-private.h"
@@ -242,247 +238,6 @@ void fclock_core_reset_stats(struct fclock_core *core)
 	core->stats.cache_discards_base = core->cache.discards;
 }
 
-/* ---------------------------------------------------------------- sending */
-
-void fclock_send(struct fclock_core *core, struct fclock_peer *peer,
-		 enum fclock_pending what)
-{
-	if (peer->link == FCLOCK_LINK_DOWN)
-		return;
-	peer->pending |= BIT(what);
-	if (peer->node != core->cfg.node)
-		core->ops->kick(core, peer->node);
-}
-
-/* To every other node whose link is up. */
-void fclock_send_all(struct fclock_core *core, enum fclock_pending what)
-{
-	struct fclock_peer *peer;
-
-	fclock_for_each_peer(core, peer)
-		if (peer->node != core->cfg.node &&
-		    peer->link == FCLOCK_LINK_UP)
-			fclock_send(core, peer, what);
-}
-
-void fclock_queue_out(struct fclock_core *core, struct fclock_peer *peer,
-		      struct fclock_out *out)
-{
-	if (!list_empty(&out->list) || peer->link != FCLOCK_LINK_UP)
-		return;
-	list_add_tail(&out->list, &peer->out);
-	if (peer->node != core->cfg.node)
-		core->ops->kick(core, peer->node);
-}
-
-void fclock_unqueue_out(struct fclock_out *out)
-{
-	list_del_init(&out->list);
-}
-
-static u32 encode_hello(struct fclock_core *core, struct fclock_peer *peer,
-			struct fclock_wire_hello *hello, int refusal)
-{
-	memset(hello, 0, sizeof(*hello));
-	hello->min_version = FCLOCK_WIRE_VERSION;
-	hello->max_version = FCLOCK_WIRE_VERSION;
-	hello->node_id = core->cfg.node;
-	hello->peer_id = peer->node;
-	hello->refusal = cpu_to_le32(-refusal);
-	if (core->have_sb)
-		memcpy(hello->uuid, core->sb.uuid, sizeof(hello->uuid));
-	hello->length = cpu_to_le64(core->sb.geo.length);
-	hello->grain = cpu_to_le32(core->sb.geo.grain);
-	hello->trigger_timeout = cpu_to_le32(core->cfg.trigger_timeout);
-	hello->epoch = cpu_to_le64(core->epoch);
-	hello->members = cpu_to_le64(core->members);
-	hello->primary_instance = cpu_to_le64(core->sb.primary_instance);
-	hello->attached = cpu_to_le16(core->attached);
-	hello->credits = cpu_to_le16(FCLOCK_CREDITS);
-	hello->locks = cpu_to_le16(FCLOCK_LOCKS);
-	memcpy(hello->host, core->cfg.host, sizeof(hello->host));
-	return sizeof(*hello);
-}
-
-static u32 encode_prepare(struct fclock_core *core,
-			  struct fclock_wire_prepare *p)
-{
-	memset(p, 0, sizeof(*p));
-	p->number = cpu_to_le64(core->pri.number);
-	p->kind = core->pri.kind;
-	p->slots = cpu_to_le16(core->pri.slots);
-	return sizeof(*p);
-}
-
-static u32 encode_answer(struct fclock_peer *peer, struct fclock_msg *msg,
-			 struct fclock_wire_answer *a)
-{
-	memset(a, 0, sizeof(*a));
-	msg->id = peer->asked.answer_id;
-	a->error = cpu_to_le32(-peer->asked.answer_error);
-	memcpy(a->text, peer->asked.answer_text, sizeof(a->text));
-	return sizeof(*a);
-}
-
-static u32 encode_ping(struct fclock_core *core, struct fclock_wire_ping *p)
-{
-	unsigned int s;
-
-	memset(p, 0, sizeof(*p));
-	p->epoch = cpu_to_le64(core->epoch);
-	p->members = cpu_to_le64(core->members);
-	for (s = 0; s < FCLOCK_MAX_SLOTS && core->own.active; s++)
-		p->split[s] = cpu_to_le64(core->own.slot[s].split);
-	return sizeof(*p);
-}
-
-/* The first local trigger or stop; false: it was cancelled meanwhile. */
-static bool encode_ask(struct fclock_core *core, struct fclock_msg *msg,
-		       struct fclock_wire_ask *a)
-{
-	struct fclock_ask *ask;
-
-	memset(a, 0, sizeof(*a));
-	ask = list_first_entry_or_null(&core->asks, struct fclock_ask, list);
-	if (!ask || !ask->sent)
-		return false;
-	msg->id = ask->id;
-	a->kind = ask->kind;
-	a->slots = cpu_to_le16(ask->slots);
-	return true;
-}
-
-static u32 encode_cancel(struct fclock_core *core, struct fclock_msg *msg,
-			 struct fclock_wire_ask *a)
-{
-	memset(a, 0, sizeof(*a));
-	a->kind = FCLOCK_ASK_CANCEL;
-	msg->id = core->cancel_id;
-	return sizeof(*a);
-}
-
-/* Return: false: there is nothing to say any more. */
-static bool encode_pending(struct fclock_core *core, struct fclock_peer *peer,
-			   unsigned int what, struct fclock_msg *msg,
-			   void *payload)
-{
-	static const u8 types[] = {
-		[FCLOCK_SEND_HELLO] = FCLOCK_HELLO,
-		[FCLOCK_SEND_WELCOME] = FCLOCK_WELCOME,
-		[FCLOCK_SEND_SUPER] = FCLOCK_ABORT,
-		[FCLOCK_SEND_PREPARE] = FCLOCK_PREPARE,
-		[FCLOCK_SEND_PREPARED] = FCLOCK_PREPARED,
-		[FCLOCK_SEND_ANSWER] = FCLOCK_ANSWER,
-		[FCLOCK_SEND_WISH] = FCLOCK_ASK,
-		[FCLOCK_SEND_ASK] = FCLOCK_ASK,
-		[FCLOCK_SEND_CANCEL] = FCLOCK_ASK,
-		[FCLOCK_SEND_PING] = FCLOCK_PING,
-		[FCLOCK_SEND_BYE] = FCLOCK_BYE,
-	};
-
-	msg->type = types[what];
-	switch (what) {
-	case FCLOCK_SEND_HELLO:
-	case FCLOCK_SEND_WELCOME:
-		msg->length = encode_hello(core, peer, payload, 0);
-		return true;
-	case FCLOCK_SEND_SUPER:
-		if (!fclock_is_primary(core) &&
-		    core->pri.phase != FCLOCK_PRI_RESUMING)
-			return false;
-		if (core->pri.resume)
-			msg->type = FCLOCK_RESUME;
-		fclock_super_encode(&core->sb, payload);
-		msg->length = FCLOCK_MD_BLOCK_SIZE;
-		return true;
-	case FCLOCK_SEND_PREPARE:
-		msg->length = encode_prepare(core, payload);
-		return core->pri.phase == FCLOCK_PRI_PREPARING;
-	case FCLOCK_SEND_PREPARED:
-		msg->id = core->prep.number;
-		return core->prep.number && core->prep.said &&
-		       core->prep.number != ~0ULL;
-	case FCLOCK_SEND_ANSWER:
-		msg->length = encode_answer(peer, msg, payload);
-		return true;
-	case FCLOCK_SEND_WISH:
-		fclock_wish_get(core, payload);
-		msg->length = sizeof(struct fclock_wire_ask);
-		return true;
-	case FCLOCK_SEND_ASK:
-		msg->length = sizeof(struct fclock_wire_ask);
-		return encode_ask(core, msg, payload);
-	case FCLOCK_SEND_CANCEL:
-		msg->length = encode_cancel(core, msg, payload);
-		return true;
-	case FCLOCK_SEND_PING:
-		msg->length = encode_ping(core, payload);
-		return true;
-	case FCLOCK_SEND_BYE:
-		return true;
-	}
-	return false;
-}
-
-static bool next_message(struct fclock_core *core, struct fclock_peer *peer,
-			 struct fclock_msg *msg, void *payload)
-{
-	struct fclock_out *out;
-	unsigned int what;
-
-	while (peer->pending) {
-		what = __ffs(peer->pending);
-		peer->pending &= ~BIT(what);
-		memset(msg, 0, sizeof(*msg));
-		if (encode_pending(core, peer, what, msg, payload))
-			return true;
-	}
-	if (list_empty(&peer->out))
-		return false;
-	out = list_first_entry(&peer->out, struct fclock_out, list);
-	list_del_init(&out->list);
-	memset(msg, 0, sizeof(*msg));
-	if (out->type == FCLOCK_OUT_GRANT || out->type == FCLOCK_OUT_RECALL)
-		msg->length = fclock_owner_encode(core, peer, out, msg, payload);
-	else
-		msg->length = fclock_client_encode(core, peer, out, msg, payload);
-	return true;
-}
-
-static int make_frame(struct fclock_core *core, struct fclock_peer *peer,
-		      void *buf)
-{
-	struct fclock_msg msg;
-
-	if (peer->link == FCLOCK_LINK_DOWN)
-		return 0;
-	/* a connector says nothing between HELLO and WELCOME */
-	if (peer->link == FCLOCK_LINK_HELLO)
-		peer->pending &= BIT(FCLOCK_SEND_HELLO);
-	if (!next_message(core, peer, &msg,
-			  buf + sizeof(struct fclock_wire_header)))
-		return 0;
-	msg.sender = core->instance;
-	msg.receiver = msg.type == FCLOCK_HELLO ? 0 : peer->instance;
-	msg.state = core->have_sb ? core->sb.state : 0;
-	msg.seq = ++peer->tx_seq;
-	fclock_wire_encode_header(buf, &msg);
-	return sizeof(struct fclock_wire_header) + msg.length;
-}
-
-int fclock_core_next_frame(struct fclock_core *core, unsigned int node,
-			   void *buf)
-{
-	int length;
-
-	lockdep_assert_held(core->lock);
-
-	length = make_frame(core, &core->peer[node], buf);
-	if (length)
-		core->stats.msg_sent++;
-	return length;
-}
-
 /* --------------------------------------------------------------- receiving */
 
 static int receive_super(struct fclock_core *core, struct fclock_peer *peer,
@@ -512,7 +267,7 @@ static void receive_bye(struct fclock_core *core, struct fclock_peer *peer)
 	fclock_members_news(core);
 }
 
-static int receive_list(struct fclock_core *core, struct fclock_peer *peer,
+int fclock_receive_list(struct fclock_core *core, struct fclock_peer *peer,
 			u64 epoch, u64 members)
 {
 	if (fclock_members_adopt(core, epoch, members) != -EEXIST)
@@ -532,7 +287,7 @@ static int receive_ping(struct fclock_core *core, struct fclock_peer *peer,
 
 	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
 		peer->split[s] = le64_to_cpu(ping->split[s]);
-	return receive_list(core, peer, le64_to_cpu(ping->epoch),
+	return fclock_receive_list(core, peer, le64_to_cpu(ping->epoch),
 			    le64_to_cpu(ping->members));
 }
 
@@ -610,209 +365,11 @@ void fclock_settle(struct fclock_core *core)
 	if (core->settling)
 		return;
 	core->settling = true;
-	while (make_frame(core, self, core->frame)) {
+	while (fclock_make_frame(core, self, core->frame)) {
 		if (!WARN_ON(fclock_wire_decode_header(core->frame, &msg)))
 			receive(core, self, &msg, core->frame + head);
 	}
 	core->settling = false;
-}
-
-
-/* -------------------------------------------------------------------- links */
-
-void fclock_link_down(struct fclock_core *core, struct fclock_peer *peer)
-{
-	if (peer->link == FCLOCK_LINK_DOWN)
-		return;
-	trace_fclock_link(core->cfg.node, peer->node, FCLOCK_TK_DOWN,
-			  peer->instance);
-	peer->link = FCLOCK_LINK_DOWN;
-	peer->pending = 0;
-	fclock_client_link_down(core, peer);
-	fclock_owner_link_down(core, peer);
-	if (core->have_sb && core->sb.primary == peer->node)
-		fclock_asks_lost(core, "the link to the primary broke");
-	fclock_primary_gone(core);
-	core->ops->event(core, FCLOCK_EVENT_STATE, 0);
-}
-
-static void link_up(struct fclock_core *core, struct fclock_peer *peer,
-		    const struct fclock_msg *msg,
-		    const struct fclock_wire_hello *hello, bool welcome)
-{
-	bool again = peer->instance == msg->sender;
-
-	peer->link = FCLOCK_LINK_UP;
-	peer->rx_seq = msg->seq;
-	peer->heard_at = core->ops->now(core);
-	peer->state = msg->state;
-	peer->credits = min_t(u16, le16_to_cpu(hello->credits), FCLOCK_CREDITS);
-	memcpy(peer->host, hello->host, sizeof(peer->host));
-	if (!again) {
-		peer->instance = msg->sender;
-		peer->bye = false;
-		peer->wish.valid = false;
-		fclock_owner_new_instance(core, peer);
-	}
-	trace_fclock_link(core->cfg.node, peer->node, FCLOCK_TK_UP,
-			  peer->instance);
-	if (welcome)
-		fclock_send(core, peer, FCLOCK_SEND_WELCOME);
-	if (core->phase == FCLOCK_LEFT) {
-		fclock_send(core, peer, FCLOCK_SEND_BYE);
-		return;
-	}
-	fclock_send(core, peer, FCLOCK_SEND_PING);
-	fclock_primary_link_up(core, peer);
-	fclock_client_link_up(core, peer);
-	fclock_owner_link_up(core, peer);
-	fclock_wish(core);
-	fclock_asks_kick(core);
-	fclock_members_news(core);
-	core->ops->event(core, FCLOCK_EVENT_STATE, 0);
-}
-
-static int refuse(struct fclock_core *core, struct fclock_peer *peer, int error,
-		  const char *why)
-{
-	trace_fclock_link(core->cfg.node, peer->node, FCLOCK_TK_REFUSED, 0);
-	fclock_say(core, "refuses node %u: %s", peer->node, why);
-	return error;
-}
-
-static int check_hello(struct fclock_core *core, struct fclock_peer *peer,
-		       const struct fclock_msg *msg,
-		       const struct fclock_wire_hello *hello)
-{
-	static const u8 no_uuid[FCLOCK_UUID_LEN];
-
-	if (hello->min_version > FCLOCK_WIRE_VERSION ||
-	    hello->max_version < FCLOCK_WIRE_VERSION)
-		return refuse(core, peer, -EPROTONOSUPPORT,
-			      "it speaks another version of the protocol");
-	if (hello->node_id != peer->node || hello->peer_id != core->cfg.node ||
-	    !msg->sender)
-		return refuse(core, peer, -EINVAL, "wrong node id");
-	if (core->have_sb && memcmp(hello->uuid, no_uuid, sizeof(no_uuid)) &&
-	    memcmp(hello->uuid, core->sb.uuid, sizeof(no_uuid)))
-		return refuse(core, peer, -EMEDIUMTYPE,
-			      "its metadata is that of another volume");
-	if (le64_to_cpu(hello->length) != core->sb.geo.length ||
-	    le32_to_cpu(hello->grain) != core->sb.geo.grain)
-		return refuse(core, peer, -EINVAL,
-			      "its length or grain size differs");
-	if (le16_to_cpu(hello->flags) & FCLOCK_HELLO_KEY)
-		return refuse(core, peer, -EKEYREJECTED,
-			      "it demands a key and this node has none");
-	return 0;
-}
-
-/* An instance other than the known one: is the old one certainly not alive? */
-static int check_instance(struct fclock_core *core, struct fclock_peer *peer,
-			  const struct fclock_msg *msg,
-			  const struct fclock_wire_hello *hello)
-{
-	u64 listed = fclock_listed_instance(&core->sb, peer->node);
-
-	if (msg->sender == peer->instance)
-		return 0;
-	if (peer->link == FCLOCK_LINK_UP && !peer->bye)
-		return refuse(core, peer, -EBUSY,
-			      "its old instance is still connected");
-	if (core->have_sb && listed && listed != msg->sender &&
-	    !fclock_gone(core, &core->sb, peer->node) &&
-	    strncmp(core->sb.part[peer->node - 1].host, hello->host,
-		    FCLOCK_HOST_LEN))
-		return refuse(core, peer, -EPERM,
-			      "its old instance ran on another host: only a members list strikes that");
-	return 0;
-}
-
-void fclock_core_opened(struct fclock_core *core, unsigned int node)
-{
-	struct fclock_peer *peer = &core->peer[node];
-
-	lockdep_assert_held(core->lock);
-
-	fclock_link_down(core, peer);
-	peer->link = FCLOCK_LINK_HELLO;
-	peer->tx_seq = 0;
-	peer->rx_seq = 0;
-	fclock_send(core, peer, FCLOCK_SEND_HELLO);
-	fclock_settle(core);
-}
-
-static void write_refusal(struct fclock_core *core, struct fclock_peer *peer,
-			  const struct fclock_msg *msg, int error, void *frame,
-			  size_t *length)
-{
-	struct fclock_msg reply = {
-		.type = FCLOCK_WELCOME,
-		.length = sizeof(struct fclock_wire_hello),
-		.sender = core->instance,
-		.receiver = msg->sender,
-		.state = core->have_sb ? core->sb.state : 0,
-		.seq = 1,
-	};
-
-	encode_hello(core, peer, frame + sizeof(struct fclock_wire_header),
-		     error);
-	fclock_wire_encode_header(frame, &reply);
-	*length = FCLOCK_HELLO_FRAME;
-}
-
-int fclock_core_hello(struct fclock_core *core, unsigned int node,
-		      const struct fclock_msg *msg,
-		      const struct fclock_wire_hello *hello, void *refusal,
-		      size_t *refusal_len)
-{
-	struct fclock_peer *peer = &core->peer[node];
-	int r;
-
-	lockdep_assert_held(core->lock);
-
-	*refusal_len = 0;
-	r = check_hello(core, peer, msg, hello);
-	if (!r)
-		r = check_instance(core, peer, msg, hello);
-	if (!r)
-		r = receive_list(core, peer, le64_to_cpu(hello->epoch),
-				 le64_to_cpu(hello->members));
-	if (r) {
-		write_refusal(core, peer, msg, r, refusal, refusal_len);
-		fclock_settle(core);
-		return r;
-	}
-	fclock_link_down(core, peer);
-	peer->tx_seq = 0;
-	link_up(core, peer, msg, hello, true);
-	fclock_settle(core);
-	return 0;
-}
-
-static int receive_welcome(struct fclock_core *core, struct fclock_peer *peer,
-			   const struct fclock_msg *msg,
-			   const struct fclock_wire_hello *hello)
-{
-	int r;
-
-	if (msg->type != FCLOCK_WELCOME || msg->seq != 1 ||
-	    msg->receiver != core->instance)
-		return -EPROTO;
-	if (hello->refusal) {
-		fclock_say(core, "node %u refuses this node: error %u",
-			   peer->node, le32_to_cpu(hello->refusal));
-		return -ECONNREFUSED;
-	}
-	r = check_hello(core, peer, msg, hello);
-	if (!r)
-		r = check_instance(core, peer, msg, hello);
-	if (!r)
-		r = receive_list(core, peer, le64_to_cpu(hello->epoch),
-				 le64_to_cpu(hello->members));
-	if (!r)
-		link_up(core, peer, msg, hello, false);
-	return r;
 }
 
 int fclock_core_receive(struct fclock_core *core, unsigned int node,
@@ -825,19 +382,11 @@ int fclock_core_receive(struct fclock_core *core, unsigned int node,
 
 	core->stats.msg_received++;
 	if (peer->link == FCLOCK_LINK_HELLO)
-		r = receive_welcome(core, peer, msg, payload);
+		r = fclock_receive_welcome(core, peer, msg, payload);
 	else if (peer->link == FCLOCK_LINK_UP)
 		r = receive(core, peer, msg, payload);
 	fclock_settle(core);
 	return r;
-}
-
-void fclock_core_lost(struct fclock_core *core, unsigned int node)
-{
-	lockdep_assert_held(core->lock);
-
-	fclock_link_down(core, &core->peer[node]);
-	fclock_settle(core);
 }
 
 /* --------------------------------------------------------------------- time */
@@ -861,7 +410,8 @@ static void links_timer(struct fclock_core *core, u64 now)
 		fclock_send_all(core, FCLOCK_SEND_PING);
 	}
 	fclock_arm(core, core->ping_at);
-	fclock_for_each_peer(core, peer) {
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer)) {
 		if (peer->node == core->cfg.node ||
 		    peer->link != FCLOCK_LINK_UP ||
 		    now < peer->heard_at + FCLOCK_DEAD_MS)
@@ -933,7 +483,8 @@ u64 fclock_core_shared_locks(struct fclock_core *core, unsigned int slot)
 
 	lockdep_assert_held(core->lock);
 
-	fclock_for_each_peer(core, peer)
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer))
 		for (i = 0; peer->nr_held && i < FCLOCK_OBJECTS; i++)
 			locks += peer->objects[i].state == FCLOCK_OBJ_HELD &&
 				 peer->objects[i].target == slot;
@@ -945,7 +496,8 @@ u64 fclock_core_connected(struct fclock_core *core)
 	struct fclock_peer *peer;
 	u64 up = 0;
 
-	fclock_for_each_peer(core, peer)
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer))
 		up += peer->node != core->cfg.node &&
 		      peer->link == FCLOCK_LINK_UP;
 	return up;

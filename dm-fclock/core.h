@@ -30,9 +30,11 @@ struct fclock_core;
 #define FCLOCK_OBJECTS		(FCLOCK_CREDITS + FCLOCK_LOCKS)
 #define FCLOCK_SPLITS		64	/* splits in flight at an owner */
 #define FCLOCK_LOADS		8	/* bitmap blocks being read at an owner */
-#define FCLOCK_MAX_SPLIT	2048	/* sectors that one split copies at most, if more than a grain */
+/* sectors that one split copies at most, if a grain is not more */
+#define FCLOCK_MAX_SPLIT	2048
 #define FCLOCK_IDLE_MS		2000	/* an unused shared lock is kept that long */
-#define FCLOCK_HOLD_MS		20	/* minimum hold time of a shared lock before a recall is obeyed */
+/* minimum hold time of a shared lock before a recall is obeyed */
+#define FCLOCK_HOLD_MS		20
 #define FCLOCK_PING_MS		1000
 #define FCLOCK_DEAD_MS		5000	/* a link that brought nothing for so long is dropped */
 #define FCLOCK_RETRY_MS		1000
@@ -220,7 +222,8 @@ struct fclock_owned_slot {
 	unsigned long *bits;		/* flat, bit = grain, set after the commit */
 	u64 *slice_gen;			/* generation that the slice's bits are of, by slice */
 	u32 *slice_split;		/* set bits in the slice */
-	u64 fresh;			/* generation that began while this node owned: slices not of it are empty */
+	/* generation that began while this node owned: slices not of it are empty */
+	u64 fresh;
 	u64 split;			/* set bits in slices known */
 	u64 known;			/* slices known to be of the current generation */
 };
@@ -238,8 +241,10 @@ struct fclock_owner {
 	struct fclock_split *splits;	/* FCLOCK_SPLITS */
 	struct list_head free_splits;
 	struct list_head copied;	/* splits for the next commit */
-	struct list_head batch;		/* splits being committed: the committer reads it without the lock */
-	struct list_head queue;		/* records waiting for a split object, a load or the state, in order */
+	/* splits being committed: the committer reads it without the lock */
+	struct list_head batch;
+	/* records waiting for a split object, a load or the state, in order */
+	struct list_head queue;
 	struct list_head loads;		/* being read */
 	struct list_head free_loads;
 	struct fclock_load *load;	/* FCLOCK_LOADS */
@@ -247,7 +252,8 @@ struct fclock_owner {
 	unsigned int nr_loading;
 	unsigned int scan_slot;		/* background reading of bitmaps */
 	u64 scan_slice;
-	struct { u64 next[2]; u32 window[2]; } ahead[FCLOCK_MAX_NODES + 1]; /* sequential clients: [kind - 1] */
+	/* sequential clients: [kind - 1] */
+	struct { u64 next[2]; u32 window[2]; } ahead[FCLOCK_MAX_NODES + 1];
 };
 
 /* ------------------------------------------------------------------ peers */
@@ -306,7 +312,8 @@ struct fclock_peer {
 	struct fclock_asked asked;
 	bool prepared;			/* said PREPARED for the pending number */
 	bool needs_prepare;		/* participant of the pending transition */
-	bool keep_super;		/* was PREPARED in the last transition: gets its end even if not listed any more */
+	/* was PREPARED in the last transition: gets its end even if not listed any more */
+	bool keep_super;
 	u64 split[FCLOCK_MAX_SLOTS];	/* from its PING */
 	u16 credits;			/* it, as an owner, gives us */
 	u16 nr_open;			/* our open requests there */
@@ -326,7 +333,8 @@ enum fclock_phase {
 	FCLOCK_RUNNING,			/* participant */
 	FCLOCK_LEAVING,			/* wants out */
 	FCLOCK_LEFT,			/* out: BYE may be said, nothing follows */
-	FCLOCK_ENDING,			/* this instance is over (left out, or cannot write M): drains, then a new instance */
+	/* this instance is over (left out, or cannot write M): drains, then a new instance */
+	FCLOCK_ENDING,
 };
 
 /* The pending PREPARE at a participant. */
@@ -344,20 +352,23 @@ enum fclock_primary_phase {
 	FCLOCK_PRI_PREPARING,
 	FCLOCK_PRI_WRITING,
 	FCLOCK_PRI_ABORTING,		/* writes the newer superblock of an ABORT */
-	FCLOCK_PRI_RESUMING,		/* RESUME sent, waits until all that can be reached run it */
+	/* RESUME sent, waits until all that can be reached run it */
+	FCLOCK_PRI_RESUMING,
 };
 
 struct fclock_primary {
 	u8 phase;
 	bool writing;			/* ops->write_super() under way */
-	bool resume;			/* the newest superblock is announced as RESUME, else ABORT */
+	/* the newest superblock is announced as RESUME, else ABORT */
+	bool resume;
 	bool failed;			/* the last write failed */
 	u8 kind;
 	u16 slots;
 	u64 number;			/* highest number ever used */
 	u64 deadline;			/* of PREPARING, ms */
 	u64 retry_at;			/* failed view or write, ms; 0: none */
-	int error;			/* why the pending transition is being aborted, 0: it is not */
+	/* why the pending transition is being aborted, 0: it is not */
+	int error;
 	unsigned int late;		/* node that did not answer in time */
 	unsigned int asker;		/* node whose ask this is, 0: internal */
 	bool format;			/* @next formats M */
@@ -388,13 +399,19 @@ struct fclock_core_ops {
 	void (*load)(struct fclock_core *core, struct fclock_load *load);
 	/* flush M and forget what was read from it: fclock_core_owner_started() */
 	void (*start_owner)(struct fclock_core *core);
-	/* write (or format M with) *@sb, which does not change meanwhile: fclock_core_super_written() */
+	/*
+	 * write (or format M with) *@sb, which does not change meanwhile:
+	 * fclock_core_super_written()
+	 */
 	void (*write_super)(struct fclock_core *core,
 			    const struct fclock_super *sb, bool format);
 	/* flush M and read its superblocks: fclock_core_super_read() */
 	void (*read_super)(struct fclock_core *core);
-	/* close the gates in @closed (bits by map index), open all others, wait for what was in
-	 * flight behind the closed ones: fclock_core_gated(@seq). A newer call replaces an older one. */
+	/*
+	 * close the gates in @closed (bits by map index), open all others, wait
+	 * for what was in flight behind the closed ones: fclock_core_gated(@seq).
+	 * A newer call replaces an older one.
+	 */
 	void (*gate)(struct fclock_core *core, u32 closed, u64 seq);
 	/* call fclock_core_timer() at @at ms (replaces the last one) */
 	void (*timer)(struct fclock_core *core, u64 at);
@@ -425,10 +442,11 @@ struct fclock_stats {			/* since creation or reset_stats */
 };
 
 struct fclock_core {
-	spinlock_t *lock;
+	spinlock_t *lock;		/* protects all of this; the caller's */
 	const struct fclock_core_ops *ops;
 	struct fclock_core_config cfg;
-	u8 path[FCLOCK_CACHE_MAPS];	/* enum fclock_path; written under lock, hit path uses READ_ONCE */
+	/* enum fclock_path; written under lock, hit path uses READ_ONCE */
+	u8 path[FCLOCK_CACHE_MAPS];
 
 	u8 phase;			/* enum fclock_phase */
 	bool have_sb;			/* @sb is valid */
@@ -446,8 +464,10 @@ struct fclock_core {
 	unsigned int nr_granted;	/* waiters gone with a verdict, in flight */
 	unsigned int nr_waiting;	/* bios waiting in the core (status) */
 	struct list_head parked;	/* waiters behind a gate or not yet a participant */
-	struct list_head recalled;	/* objects HELD, recalled, unused, for their minimum hold time */
-	struct rb_root open[FCLOCK_CACHE_MAPS][2];	/* client: open requests by first grain, [kind - 1] */
+	/* objects HELD, recalled, unused, for their minimum hold time */
+	struct list_head recalled;
+	/* client: open requests by first grain, [kind - 1] */
+	struct rb_root open[FCLOCK_CACHE_MAPS][2];
 	struct rb_root held[FCLOCK_MAX_SLOTS];		/* client: shared locks by first grain */
 	u64 next_id;			/* counts; shifted over the object's place */
 	struct fclock_prepare prep;	/* number ~0: this instance does nothing new any more */
@@ -478,7 +498,7 @@ struct fclock_core {
  */
 struct fclock_core *fclock_core_create(const struct fclock_core_config *cfg,
 				       const struct fclock_core_ops *ops,
-				       spinlock_t *lock);
+				       spinlock_t *lock); /* the caller's, as above */
 /* No event may follow. May sleep, no lock held. */
 void fclock_core_destroy(struct fclock_core *core);
 
@@ -488,7 +508,10 @@ void fclock_core_destroy(struct fclock_core *core);
 void fclock_core_start(struct fclock_core *core);
 /* Last target goes: asks to be taken out; ends with FCLOCK_EVENT_ENDED and phase FCLOCK_LEFT. */
 void fclock_core_leave(struct fclock_core *core);
-/* The caller waited long enough: no more waiting for the view. Phase LEFT as soon as nothing is in flight here. */
+/*
+ * The caller waited long enough: no more waiting for the view. Phase LEFT as soon
+ * as nothing is in flight here.
+ */
 void fclock_core_leave_now(struct fclock_core *core);
 /**
  * fclock_core_attach - a copy device of @slot appeared on this node
@@ -569,6 +592,7 @@ enum fclock_volume_state {
 	FCLOCK_VOLUME_SUSPENDED,
 	FCLOCK_VOLUME_FAILED,
 };
+
 enum fclock_volume_state fclock_core_volume_state(struct fclock_core *core);
 /* Split grains of a slot: own slices exactly, others' from their PING. */
 u64 fclock_core_split(struct fclock_core *core, unsigned int slot);

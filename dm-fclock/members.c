@@ -308,7 +308,8 @@ static void reborn(struct fclock_core *core)
 	core->pri.failed = false;
 	core->prep.number = 0;
 	core->instance = core->ops->random(core);
-	fclock_for_each_peer(core, peer) {
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer)) {
 		if (peer->node == core->cfg.node) {
 			peer->instance = core->instance;
 			peer->wish.valid = false;

@@ -2,21 +2,6 @@
 /*
  * The owner: shared locks that it gave, splits in flight, requests in order of
  * arrival.
- *
- * The life of a split, and why no write overtakes it (invariants 2 and 4):
- *
- *   LOCKING     the split stands in splits_tree: no new shared lock is given on its
- *               grains. Holders are asked to release.
- *   COPYING     no holder is left. kcopyd copies A to the slots.
- *   COPIED      waits for the commit under way to end; then all that wait go together.
- *   COMMITTING  B is flushed, then the bits are set and committed on M.
- *   (done)      the bits are set in core, the waiters are looked at again and find
- *               the grains split: only now can a grant be encoded.
- *
- * A crash before the commit leaves the grain unsplit: A was not yet written, so
- * the copy still reads right through A. A crash after it leaves grain and bit on
- * stable storage. A split that a PREPARE finds short of COMMITTING is dropped
- * where it stands: its grain stays unsplit.
  */
 #include <linux/interval_tree_generic.h>
 #include <linux/slab.h>
@@ -28,9 +13,6 @@ INTERVAL_TREE_DEFINE(struct fclock_record, node, u64, subtree_last,
 		     REC_START, REC_LAST, static __maybe_unused, held_tree)
 
 #define SHARED_AHEAD	16	/* grains granted with a shared lock beyond the request */
-
-static void owner_handle(struct fclock_core *core, struct fclock_record *rec);
-static void owner_handle_list(struct fclock_core *core, struct list_head *list);
 
 static struct fclock_peer *client_of(struct fclock_core *core,
 				     const struct fclock_record *rec)
@@ -95,7 +77,7 @@ int fclock_owner_init_peer(struct fclock_peer *peer)
 
 /* ------------------------------------------------------------------ records */
 
-static void record_free(struct fclock_core *core, struct fclock_record *rec)
+void fclock_record_free(struct fclock_core *core, struct fclock_record *rec)
 {
 	if (rec->state == FCLOCK_REC_WAITING ||
 	    rec->state == FCLOCK_REC_GRANTING)
@@ -137,7 +119,7 @@ static void record_hold(struct fclock_core *core, struct fclock_record *rec,
 }
 
 /* One RELEASE_REQUEST however many wait for the lock. It follows the grant in the queue. */
-static void record_recall(struct fclock_core *core, struct fclock_record *rec)
+void fclock_record_recall(struct fclock_core *core, struct fclock_record *rec)
 {
 	if (rec->recalled)
 		return;
@@ -145,149 +127,26 @@ static void record_recall(struct fclock_core *core, struct fclock_record *rec)
 	fclock_queue_out(core, client_of(core, rec), &rec->recall);
 }
 
-/* ------------------------------------------------------------------- splits */
-
-/* The first split that ends at or after @grain. */
-static struct fclock_split *split_after(struct fclock_core *core, u64 grain)
-{
-	struct rb_node *n = core->own.splits_tree.rb_node;
-	struct fclock_split *found = NULL;
-
-	while (n) {
-		struct fclock_split *sp = rb_entry(n, struct fclock_split, node);
-
-		if (sp->last >= grain) {
-			found = sp;
-			n = n->rb_left;
-		} else {
-			n = n->rb_right;
-		}
-	}
-	return found;
-}
-
-static void split_insert(struct fclock_core *core, struct fclock_split *sp)
-{
-	struct rb_node **link = &core->own.splits_tree.rb_node, *parent = NULL;
-
-	while (*link) {
-		struct fclock_split *o;
-
-		parent = *link;
-		o = rb_entry(parent, struct fclock_split, node);
-		link = sp->first < o->first ? &parent->rb_left :
-					      &parent->rb_right;
-	}
-	rb_link_node(&sp->node, parent, link);
-	rb_insert_color(&sp->node, &core->own.splits_tree);
-}
-
-/* Takes @sp out; its waiters, in order, go to @waiters. */
-static void split_end(struct fclock_core *core, struct fclock_split *sp,
-		      struct list_head *waiters)
-{
-	rb_erase(&sp->node, &core->own.splits_tree);
-	list_splice_tail_init(&sp->waiters, waiters);
-	sp->state = FCLOCK_SPLIT_FREE;
-	list_move_tail(&sp->list, &core->own.free_splits);
-	if (core->detaching & sp->slots)
-		core->ops->event(core, FCLOCK_EVENT_ENDED, 0);
-}
-
-static bool split_held(struct fclock_core *core, struct fclock_split *sp,
-		       bool recall)
-{
-	struct fclock_record *rec;
-	bool held = false;
-	unsigned int s;
-
-	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
-		if (!(sp->slots & BIT(s)))
-			continue;
-		rec = held_tree_iter_first(&core->own.held[s], sp->first,
-					   sp->last);
-		for (; rec; rec = held_tree_iter_next(rec, sp->first, sp->last)) {
-			held = true;
-			if (!recall)
-				return true;
-			record_recall(core, rec);
-		}
-	}
-	return held;
-}
-
-static void split_copy(struct fclock_core *core, struct fclock_split *sp)
-{
-	trace_fclock_split(core->cfg.node, FCLOCK_TS_COPY, sp->first, sp->last,
-			   sp->slots);
-	sp->state = FCLOCK_SPLIT_COPYING;
-	core->own.nr_copying++;
-	core->ops->copy(core, sp);
-}
-
-/**
- * split_start - take the exclusive lock on [@first, @last] for @slots and copy
- * Return: the split, or NULL when all are in use.
- */
-static struct fclock_split *split_start(struct fclock_core *core, u64 first,
-					u64 last, u16 slots)
-{
-	struct fclock_split *sp;
-
-	if (list_empty(&core->own.free_splits))
-		return NULL;
-	sp = list_first_entry(&core->own.free_splits, struct fclock_split,
-			      list);
-	list_del_init(&sp->list);
-	sp->first = first;
-	sp->last = last;
-	sp->slots = slots;
-	sp->failed = 0;
-	sp->state = FCLOCK_SPLIT_LOCKING;
-	split_insert(core, sp);
-	trace_fclock_split(core->cfg.node, FCLOCK_TS_LOCK, first, last, slots);
-	if (!split_held(core, sp, true))
-		split_copy(core, sp);
-	return sp;
-}
-
-/* A shared lock on [@first, @last] of @slot ended: who waited for it? */
-static void splits_recheck(struct fclock_core *core, unsigned int slot,
-			   u64 first, u64 last)
-{
-	struct fclock_split *sp = split_after(core, first);
-	struct rb_node *n;
-
-	while (sp && sp->first <= last) {
-		n = rb_next(&sp->node);
-		if (sp->state == FCLOCK_SPLIT_LOCKING &&
-		    (sp->slots & BIT(slot)) && !split_held(core, sp, false))
-			split_copy(core, sp);
-		sp = n ? rb_entry(n, struct fclock_split, node) : NULL;
-	}
-}
-
 static void record_release(struct fclock_core *core, struct fclock_record *rec)
 {
 	u64 first = rec->first, last = rec->last;
 	u8 slot = rec->target;
 
-	record_free(core, rec);
-	splits_recheck(core, slot, first, last);
+	fclock_record_free(core, rec);
+	fclock_splits_recheck(core, slot, first, last);
 }
 
-/* ------------------------------------------------------------------ failures */
-
-/* The copies of @slots lost their point in time, or will: ask for offline (invariant 7). */
-static void owner_fail(struct fclock_core *core, u16 slots)
+/* Does a client hold a shared lock on [@first, @last]? @recall: ask all of them to release. */
+bool fclock_owner_held(struct fclock_core *core, unsigned int slot, u64 first,
+		       u64 last, bool recall)
 {
-	slots &= fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
-	if (!(slots & ~core->own.failing))
-		return;
-	fclock_say(core, "cannot keep the copies of slots 0x%x: taking them offline",
-		   slots);
-	core->own.failing |= slots;
-	fclock_wish(core);
+	struct rb_root_cached *root = &core->own.held[slot];
+	struct fclock_record *rec = held_tree_iter_first(root, first, last);
+	bool held = rec;
+
+	for (; rec && recall; rec = held_tree_iter_next(rec, first, last))
+		fclock_record_recall(core, rec);
+	return held;
 }
 
 /* -------------------------------------------------------------------- loading */
@@ -383,7 +242,7 @@ void fclock_core_loaded(struct fclock_core *core, struct fclock_load *load)
 				   "bitmap of slot %u, slice %llu cannot be used: error %ld",
 				   load->slot, (unsigned long long)load->slice,
 				   load->result);
-			owner_fail(core, BIT(load->slot));
+			fclock_owner_fail(core, BIT(load->slot));
 		}
 	}
 	list_move_tail(&load->list, &core->own.free_loads);
@@ -424,7 +283,7 @@ static u32 max_split_grains(struct fclock_core *core)
 static u64 split_extent(struct fclock_core *core, u16 all, u16 slots, u64 grain,
 			u64 last)
 {
-	struct fclock_split *sp = split_after(core, grain);
+	struct fclock_split *sp = fclock_split_after(core, grain);
 	u64 end = grain;
 
 	last = min(last, grain + max_split_grains(core) - 1);
@@ -443,19 +302,18 @@ static void owner_split(struct fclock_core *core, struct fclock_record *rec,
 			u16 slots, u64 last)
 {
 	struct fclock_split *wait = NULL, *sp;
-	u64 g = rec->ask_first;
+	u64 g = rec->ask_first, end;
 	u16 need;
 
 	for (;;) {
 		g = fclock_next_unsplit(core, slots, g, last);
 		if (g > last)
 			break;
-		sp = split_after(core, g);
+		sp = fclock_split_after(core, g);
 		if (!sp || sp->first > g) {
 			need = fclock_unsplit_slots(core, slots, g);
-			sp = split_start(core, g,
-					 split_extent(core, slots, need, g, last),
-					 need);
+			end = split_extent(core, slots, need, g, last);
+			sp = fclock_split_start(core, g, end, need);
 			if (!sp)
 				break;
 		}
@@ -470,7 +328,7 @@ static void owner_shared(struct fclock_core *core, struct fclock_record *rec)
 {
 	u64 first = rec->ask_first, last;
 	u16 slots = BIT(rec->target);
-	struct fclock_split *sp = split_after(core, first);
+	struct fclock_split *sp = fclock_split_after(core, first);
 
 	/* No new shared lock passes a waiting exclusive one (invariant 4). */
 	if (sp && sp->first <= first) {
@@ -490,7 +348,7 @@ static bool owner_crowded(struct fclock_core *core)
 	return list_empty(&core->own.free_splits);
 }
 
-static u16 record_slots(struct fclock_core *core, struct fclock_record *rec)
+u16 fclock_record_slots(struct fclock_core *core, struct fclock_record *rec)
 {
 	if (rec->target == FCLOCK_TARGET_A)
 		return fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
@@ -506,7 +364,7 @@ static bool record_blocked(struct fclock_core *core, u16 slots)
 
 static void owner_decide(struct fclock_core *core, struct fclock_record *rec)
 {
-	u16 slots = record_slots(core, rec);
+	u16 slots = fclock_record_slots(core, rec);
 	u64 last = rec->ask_last;
 	bool split;
 
@@ -550,7 +408,7 @@ static void owner_handle(struct fclock_core *core, struct fclock_record *rec)
 	    client_of(core, rec)->instance ||
 	    fclock_slice_owner(&core->sb, slice) != core->cfg.node ||
 	    fclock_slice_of(core, rec->ask_last) != slice) {
-		record_free(core, rec);		/* the client asks again */
+		fclock_record_free(core, rec);		/* the client asks again */
 		return;
 	}
 	if (rec->target != FCLOCK_TARGET_A) {
@@ -573,7 +431,7 @@ static void owner_handle(struct fclock_core *core, struct fclock_record *rec)
 }
 
 /* In order of arrival; who must wait again goes to the tail of where it waits. */
-static void owner_handle_list(struct fclock_core *core, struct list_head *list)
+void fclock_owner_handle_list(struct fclock_core *core, struct list_head *list)
 {
 	struct fclock_record *rec;
 	LIST_HEAD(todo);
@@ -587,7 +445,7 @@ static void owner_handle_list(struct fclock_core *core, struct list_head *list)
 
 void fclock_owner_retry(struct fclock_core *core)
 {
-	owner_handle_list(core, &core->own.queue);
+	fclock_owner_handle_list(core, &core->own.queue);
 	if (core->own.active && core->own.ready && !core->prep.number)
 		owner_scan(core);
 }
@@ -617,7 +475,7 @@ int fclock_owner_request(struct fclock_core *core, struct fclock_peer *peer,
 	if (rec->state == FCLOCK_REC_HELD)
 		record_release(core, rec);
 	else if (rec->state != FCLOCK_REC_FREE)
-		record_free(core, rec);
+		fclock_record_free(core, rec);
 	if (msg->state < core->sb.state)
 		return 0;
 	if (peer->rec_open >= FCLOCK_CREDITS)
@@ -649,115 +507,6 @@ void fclock_owner_released(struct fclock_core *core, struct fclock_peer *peer,
 		record_release(core, rec);
 }
 
-/* ------------------------------------------------------------ copy and commit */
-
-static void commit_start(struct fclock_core *core)
-{
-	struct fclock_owner *own = &core->own;
-	struct fclock_split *sp;
-
-	if (own->committing || list_empty(&own->copied) || core->prep.number)
-		return;
-	own->committing = true;
-	list_splice_init(&own->copied, &own->batch);
-	list_for_each_entry(sp, &own->batch, list) {
-		sp->state = FCLOCK_SPLIT_COMMITTING;
-		trace_fclock_split(core->cfg.node, FCLOCK_TS_COMMIT, sp->first,
-				   sp->last, sp->slots & ~sp->failed);
-	}
-	core->stats.commits++;
-	core->ops->commit(core);
-}
-
-static void split_drop(struct fclock_core *core, struct fclock_split *sp)
-{
-	LIST_HEAD(waiters);
-
-	split_end(core, sp, &waiters);
-	owner_handle_list(core, &waiters);
-}
-
-void fclock_core_copied(struct fclock_core *core, struct fclock_split *sp,
-			bool read_error, u16 failed)
-{
-	lockdep_assert_held(core->lock);
-
-	core->own.nr_copying--;
-	sp->failed = (read_error ? sp->slots : failed) & sp->slots;
-	trace_fclock_split(core->cfg.node, sp->failed ? FCLOCK_TS_FAIL :
-			   FCLOCK_TS_COPIED, sp->first, sp->last, sp->slots);
-	if (sp->failed)
-		owner_fail(core, sp->failed);
-	if (core->prep.number || sp->failed == sp->slots) {
-		/* After PREPARE nothing new is committed; the grain stays unsplit. */
-		split_drop(core, sp);
-		fclock_progress(core);
-	} else {
-		sp->state = FCLOCK_SPLIT_COPIED;
-		list_move_tail(&sp->list, &core->own.copied);
-		commit_start(core);
-	}
-	fclock_owner_retry(core);
-	fclock_settle(core);
-}
-
-static void split_committed(struct fclock_core *core, struct fclock_split *sp,
-			    u16 failed)
-{
-	u16 done = sp->slots & ~(sp->failed | failed);
-	unsigned int s;
-
-	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
-		if (!(done & BIT(s)))
-			continue;
-		fclock_bits_set(core, s, sp->first, sp->last);
-		core->stats.grains_copied += sp->last - sp->first + 1;
-	}
-	trace_fclock_split(core->cfg.node, FCLOCK_TS_DONE, sp->first, sp->last,
-			   done);
-}
-
-/* Slots of which every grain that this node owns is split. */
-u16 fclock_owner_complete(struct fclock_core *core)
-{
-	u16 complete = 0;
-	unsigned int s;
-
-	if (!core->own.active || !core->own.ready)
-		return 0;
-	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
-		if (core->sb.slot[s].state == FCLOCK_SLOT_ACTIVE &&
-		    core->own.slot[s].bits &&
-		    core->own.slot[s].split == core->own.grains)
-			complete |= BIT(s);
-	return complete;
-}
-
-void fclock_core_committed(struct fclock_core *core, u16 failed)
-{
-	struct fclock_split *sp, *tmp;
-	LIST_HEAD(waiters);
-	u16 all = 0;
-
-	lockdep_assert_held(core->lock);
-
-	core->own.committing = false;
-	list_for_each_entry_safe(sp, tmp, &core->own.batch, list) {
-		split_committed(core, sp, failed);
-		all |= sp->slots;
-		split_end(core, sp, &waiters);
-	}
-	if (failed & all)
-		owner_fail(core, failed & all);
-	owner_handle_list(core, &waiters);
-	commit_start(core);
-	if (fclock_owner_complete(core))
-		fclock_wish(core);
-	fclock_progress(core);
-	fclock_owner_retry(core);
-	fclock_settle(core);
-}
-
 /* -------------------------------------------------------------- transitions */
 
 /*
@@ -772,11 +521,12 @@ void fclock_owner_prepare(struct fclock_core *core)
 	unsigned int i;
 
 	list_for_each_entry_safe(sp, tmp, &core->own.copied, list)
-		split_drop(core, sp);
+		fclock_split_drop(core, sp);
 	for (i = 0; i < FCLOCK_SPLITS; i++)
 		if (core->own.splits[i].state == FCLOCK_SPLIT_LOCKING)
-			split_drop(core, &core->own.splits[i]);
-	fclock_for_each_peer(core, peer) {
+			fclock_split_drop(core, &core->own.splits[i]);
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer)) {
 		for (i = 0; i < FCLOCK_OBJECTS; i++) {
 			struct fclock_record *rec = &peer->records[i];
 
@@ -785,7 +535,7 @@ void fclock_owner_prepare(struct fclock_core *core)
 			    rec->state == FCLOCK_REC_GRANTING ||
 			    (rec->state == FCLOCK_REC_HELD &&
 			     !list_empty(&rec->out.list)))
-				record_free(core, rec);
+				fclock_record_free(core, rec);
 		}
 	}
 }
@@ -802,10 +552,11 @@ static void owner_forget_given(struct fclock_core *core)
 	struct fclock_peer *peer;
 	unsigned int i;
 
-	fclock_for_each_peer(core, peer)
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer))
 		for (i = 0; i < FCLOCK_OBJECTS; i++)
 			if (peer->records[i].state == FCLOCK_REC_HELD)
-				record_free(core, &peer->records[i]);
+				fclock_record_free(core, &peer->records[i]);
 }
 
 /* Every request of an older state has ended; those of this state and above are looked at. */
@@ -814,14 +565,15 @@ static void owner_drop_old(struct fclock_core *core)
 	struct fclock_peer *peer;
 	unsigned int i;
 
-	fclock_for_each_peer(core, peer)
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer))
 		for (i = 0; i < FCLOCK_OBJECTS; i++) {
 			struct fclock_record *rec = &peer->records[i];
 
 			if ((rec->state == FCLOCK_REC_WAITING ||
 			     rec->state == FCLOCK_REC_GRANTING) &&
 			    rec->want_state < core->sb.state)
-				record_free(core, rec);
+				fclock_record_free(core, rec);
 		}
 }
 
@@ -917,7 +669,7 @@ void fclock_core_owner_started(struct fclock_core *core, int error)
 		if (error) {
 			fclock_say(core, "cannot read the bitmaps: error %d",
 				   error);
-			owner_fail(core, fclock_slots_in(&core->sb,
+			fclock_owner_fail(core, fclock_slots_in(&core->sb,
 							 FCLOCK_SLOT_ACTIVE));
 		}
 	}
@@ -932,10 +684,11 @@ void fclock_owner_reset(struct fclock_core *core)
 	struct fclock_peer *peer;
 	unsigned int i;
 
-	fclock_for_each_peer(core, peer)
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer))
 		for (i = 0; i < FCLOCK_OBJECTS; i++)
 			if (peer->records[i].state != FCLOCK_REC_FREE)
-				record_free(core, &peer->records[i]);
+				fclock_record_free(core, &peer->records[i]);
 	core->own.failing = 0;
 	owner_end(core);
 }
@@ -951,7 +704,7 @@ void fclock_owner_new_instance(struct fclock_core *core,
 	for (i = 0; i < FCLOCK_OBJECTS; i++)
 		if (peer->records[i].state == FCLOCK_REC_WAITING ||
 		    peer->records[i].state == FCLOCK_REC_GRANTING)
-			record_free(core, &peer->records[i]);
+			fclock_record_free(core, &peer->records[i]);
 }
 
 /* RELEASE_REQUESTs are sent again; grants are when the client asks again. */
@@ -975,7 +728,7 @@ void fclock_owner_link_down(struct fclock_core *core, struct fclock_peer *peer)
 		fclock_unqueue_out(&rec->out);
 		fclock_unqueue_out(&rec->recall);
 		if (rec->state == FCLOCK_REC_GRANTING)
-			record_free(core, rec);
+			fclock_record_free(core, rec);
 	}
 }
 
@@ -987,129 +740,6 @@ void fclock_owner_detach(struct fclock_core *core, unsigned int slot)
 	for (i = 0; i < FCLOCK_SPLITS; i++) {
 		sp = &core->own.splits[i];
 		if (sp->state == FCLOCK_SPLIT_LOCKING && (sp->slots & BIT(slot)))
-			split_drop(core, sp);
+			fclock_split_drop(core, sp);
 	}
-}
-
-/* ---------------------------------------------------------------------- wire */
-
-static struct fclock_wire_run *put_run(struct fclock_wire_run *run, u64 first,
-				       u64 last)
-{
-	run->first = cpu_to_le64(first);
-	run->count = cpu_to_le64(last - first + 1);
-	return run + 1;
-}
-
-/* The other runs of the slice for a client that comes cold; false: more than fit. */
-static bool put_slice_runs(struct fclock_core *core, u16 slots, u64 grain,
-			   struct fclock_wire_run *run, unsigned int *nr)
-{
-	u64 end = fclock_slice_end(core, grain);
-	u64 most = min_t(u64, FCLOCK_GRANT_MAX_RUNS,
-			 core->sb.geo.slice / 8 / sizeof(*run));
-	u64 g = grain / core->sb.geo.slice * core->sb.geo.slice, e;
-
-	for (; g <= end; g = e + 1) {
-		g = fclock_next_split(core, slots, g, end);
-		if (g > end)
-			break;
-		e = fclock_next_unsplit(core, slots, g, end) - 1;
-		if (grain >= g && grain <= e)
-			continue;
-		if (*nr >= most)
-			return false;
-		put_run(&run[(*nr)++], g, e);
-	}
-	return true;
-}
-
-static u32 put_slice_map(struct fclock_core *core, u16 slots, u64 grain,
-			 struct fclock_wire_lock_grant *grant, u8 *bytes)
-{
-	u64 first = grain / core->sb.geo.slice * core->sb.geo.slice;
-	u64 end = fclock_slice_end(core, grain), g, e;
-	u32 bits = (end - first + 1) & ~7U;
-
-	grant->map_first = cpu_to_le64(first);
-	grant->map_bits = cpu_to_le32(bits);
-	memset(bytes, 0, bits / 8);
-	for (g = first; g < first + bits; g = e + 1) {
-		g = fclock_next_split(core, slots, g, end);
-		e = fclock_next_unsplit(core, slots, g, end) - 1;
-		for (; g <= e && g < first + bits; g++)
-			bytes[(g - first) / 8] |= BIT((g - first) % 8);
-	}
-	return bits / 8;
-}
-
-/* Runs are taken from the bits of now: they can only have become longer. */
-static u32 encode_runs(struct fclock_core *core, struct fclock_record *rec,
-		       struct fclock_wire_lock_grant *grant)
-{
-	struct fclock_wire_run *run = (void *)(grant + 1);
-	u16 slots = record_slots(core, rec);
-	unsigned int nr = 1;
-	u64 first, last;
-	u32 map = 0;
-
-	if (rec->target != FCLOCK_TARGET_A &&
-	    core->sb.slot[rec->target].state == FCLOCK_SLOT_COMPLETE) {
-		put_run(run, 0, core->sb.geo.grains - 1);
-		grant->nr_runs = cpu_to_le16(1);
-		return sizeof(*run);
-	}
-	fclock_split_run(core, slots, rec->ask_first, &first, &last);
-	put_run(run, first, last);
-	if (rec->cold && !put_slice_runs(core, slots, rec->ask_first, run,
-					 &nr)) {
-		nr = 1;
-		map = put_slice_map(core, slots, rec->ask_first, grant,
-				    (u8 *)(run + 1));
-	}
-	grant->nr_runs = cpu_to_le16(nr);
-	return nr * sizeof(*run) + map;
-}
-
-static u32 encode_grant(struct fclock_core *core, struct fclock_record *rec,
-			struct fclock_msg *msg,
-			struct fclock_wire_lock_grant *grant)
-{
-	u32 length = sizeof(*grant);
-
-	msg->type = FCLOCK_LOCK_GRANT;
-	msg->id = rec->id;
-	memset(grant, 0, sizeof(*grant));
-	grant->target = rec->target;
-	grant->status = rec->status;
-	trace_fclock_lock(core->cfg.node, rec->client, FCLOCK_TL_GRANT, rec->id,
-			  rec->target, rec->ask_first, rec->ask_last);
-	if (rec->state == FCLOCK_REC_HELD) {
-		grant->shared_first = cpu_to_le64(rec->first);
-		grant->shared_count = cpu_to_le64(rec->last - rec->first + 1);
-		return length;
-	}
-	if (rec->status == FCLOCK_GRANTED)
-		length += encode_runs(core, rec, grant);
-	record_free(core, rec);
-	return length;
-}
-
-/* Return: length of the payload. @out is no longer queued. */
-u32 fclock_owner_encode(struct fclock_core *core, struct fclock_peer *peer,
-			struct fclock_out *out, struct fclock_msg *msg,
-			void *payload)
-{
-	struct fclock_record *rec;
-
-	if (out->type == FCLOCK_OUT_GRANT)
-		return encode_grant(core,
-				    container_of(out, struct fclock_record, out),
-				    msg, payload);
-	rec = container_of(out, struct fclock_record, recall);
-	msg->type = FCLOCK_RELEASE_REQUEST;
-	msg->id = rec->id;
-	trace_fclock_lock(core->cfg.node, peer->node, FCLOCK_TL_RECALL, rec->id,
-			  rec->target, rec->first, rec->last);
-	return 0;
 }

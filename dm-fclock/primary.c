@@ -184,7 +184,8 @@ static u16 offline_wanted(struct fclock_core *core)
 	u16 slots = 0;
 	struct fclock_peer *peer;
 
-	fclock_for_each_peer(core, peer)
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer))
 		if (peer->wish.valid)
 			slots |= peer->wish.offline;
 	return slots & fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
@@ -234,7 +235,8 @@ static unsigned int first_unprepared(struct fclock_core *core)
 {
 	struct fclock_peer *peer;
 
-	fclock_for_each_peer(core, peer)
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer))
 		if (peer->needs_prepare && !peer->prepared &&
 		    !fclock_gone(core, &core->sb, peer->node))
 			return peer->node;
@@ -263,7 +265,8 @@ static void primary_begin(struct fclock_core *core, u8 kind, u16 slots,
 	pri->phase = FCLOCK_PRI_PREPARING;
 	pri->deadline = core->ops->now(core) + core->cfg.trigger_timeout;
 	fclock_arm(core, pri->deadline);
-	fclock_for_each_peer(core, peer) {
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer)) {
 		peer->prepared = false;
 		peer->needs_prepare =
 			fclock_listed_instance(&core->sb, peer->node) &&
@@ -394,7 +397,8 @@ static bool all_resumed(struct fclock_core *core)
 {
 	struct fclock_peer *peer;
 
-	fclock_for_each_peer(core, peer)
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer))
 		if (peer->node != core->cfg.node && peer->needs_prepare &&
 		    peer->link == FCLOCK_LINK_UP &&
 		    peer->state < core->sb.state)
@@ -704,7 +708,8 @@ void fclock_primary_reset(struct fclock_core *core)
 		core->pri.phase = FCLOCK_PRI_IDLE;
 	core->pri.retry_at = 0;
 	core->pri.failed = false;
-	fclock_for_each_peer(core, peer) {
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer)) {
 		peer->wish.valid = false;
 		if (peer->asked.queued) {
 			list_del_init(&peer->asked.list);

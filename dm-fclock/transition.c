@@ -162,7 +162,7 @@ static void say_owners(struct fclock_core *core)
 	u16 active = fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
 
 	if (active && !core->sb.owners && core->old.owners)
-		fclock_say(core, "no participant has the copy devices of all active slots 0x%x attached: writes of unsplit grains wait",
+		fclock_say(core, "no participant has all active slots 0x%x attached: writes of unsplit grains wait",
 			   active);
 }
 

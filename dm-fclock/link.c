@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Links to other nodes: HELLO and WELCOME, who is refused, what a link that comes up
+ * or breaks means for everything that was said on it.
+ */
+#include "core-private.h"
+
+void fclock_link_down(struct fclock_core *core, struct fclock_peer *peer)
+{
+	if (peer->link == FCLOCK_LINK_DOWN)
+		return;
+	trace_fclock_link(core->cfg.node, peer->node, FCLOCK_TK_DOWN,
+			  peer->instance);
+	peer->link = FCLOCK_LINK_DOWN;
+	peer->pending = 0;
+	fclock_client_link_down(core, peer);
+	fclock_owner_link_down(core, peer);
+	if (core->have_sb && core->sb.primary == peer->node)
+		fclock_asks_lost(core, "the link to the primary broke");
+	fclock_primary_gone(core);
+	core->ops->event(core, FCLOCK_EVENT_STATE, 0);
+}
+
+static void link_up(struct fclock_core *core, struct fclock_peer *peer,
+		    const struct fclock_msg *msg,
+		    const struct fclock_wire_hello *hello, bool welcome)
+{
+	bool again = peer->instance == msg->sender;
+
+	peer->link = FCLOCK_LINK_UP;
+	peer->rx_seq = msg->seq;
+	peer->heard_at = core->ops->now(core);
+	peer->state = msg->state;
+	peer->credits = min_t(u16, le16_to_cpu(hello->credits), FCLOCK_CREDITS);
+	memcpy(peer->host, hello->host, sizeof(peer->host));
+	if (!again) {
+		peer->instance = msg->sender;
+		peer->bye = false;
+		peer->wish.valid = false;
+		fclock_owner_new_instance(core, peer);
+	}
+	trace_fclock_link(core->cfg.node, peer->node, FCLOCK_TK_UP,
+			  peer->instance);
+	if (welcome)
+		fclock_send(core, peer, FCLOCK_SEND_WELCOME);
+	if (core->phase == FCLOCK_LEFT) {
+		fclock_send(core, peer, FCLOCK_SEND_BYE);
+		return;
+	}
+	fclock_send(core, peer, FCLOCK_SEND_PING);
+	fclock_primary_link_up(core, peer);
+	fclock_client_link_up(core, peer);
+	fclock_owner_link_up(core, peer);
+	fclock_wish(core);
+	fclock_asks_kick(core);
+	fclock_members_news(core);
+	core->ops->event(core, FCLOCK_EVENT_STATE, 0);
+}
+
+static int refuse(struct fclock_core *core, struct fclock_peer *peer, int error,
+		  const char *why)
+{
+	trace_fclock_link(core->cfg.node, peer->node, FCLOCK_TK_REFUSED, 0);
+	fclock_say(core, "refuses node %u: %s", peer->node, why);
+	return error;
+}
+
+static int check_hello(struct fclock_core *core, struct fclock_peer *peer,
+		       const struct fclock_msg *msg,
+		       const struct fclock_wire_hello *hello)
+{
+	static const u8 no_uuid[FCLOCK_UUID_LEN];
+
+	if (hello->min_version > FCLOCK_WIRE_VERSION ||
+	    hello->max_version < FCLOCK_WIRE_VERSION)
+		return refuse(core, peer, -EPROTONOSUPPORT,
+			      "it speaks another version of the protocol");
+	if (hello->node_id != peer->node || hello->peer_id != core->cfg.node ||
+	    !msg->sender)
+		return refuse(core, peer, -EINVAL, "wrong node id");
+	if (core->have_sb && memcmp(hello->uuid, no_uuid, sizeof(no_uuid)) &&
+	    memcmp(hello->uuid, core->sb.uuid, sizeof(no_uuid)))
+		return refuse(core, peer, -EMEDIUMTYPE,
+			      "its metadata is that of another volume");
+	if (le64_to_cpu(hello->length) != core->sb.geo.length ||
+	    le32_to_cpu(hello->grain) != core->sb.geo.grain)
+		return refuse(core, peer, -EINVAL,
+			      "its length or grain size differs");
+	if (le16_to_cpu(hello->flags) & FCLOCK_HELLO_KEY)
+		return refuse(core, peer, -EKEYREJECTED,
+			      "it demands a key and this node has none");
+	return 0;
+}
+
+/* An instance other than the known one: is the old one certainly not alive? */
+static int check_instance(struct fclock_core *core, struct fclock_peer *peer,
+			  const struct fclock_msg *msg,
+			  const struct fclock_wire_hello *hello)
+{
+	u64 listed = fclock_listed_instance(&core->sb, peer->node);
+
+	if (msg->sender == peer->instance)
+		return 0;
+	if (peer->link == FCLOCK_LINK_UP && !peer->bye)
+		return refuse(core, peer, -EBUSY,
+			      "its old instance is still connected");
+	if (core->have_sb && listed && listed != msg->sender &&
+	    !fclock_gone(core, &core->sb, peer->node) &&
+	    strncmp(core->sb.part[peer->node - 1].host, hello->host,
+		    FCLOCK_HOST_LEN))
+		return refuse(core, peer, -EPERM,
+			      "its old instance ran on another host: only a members list strikes that");
+	return 0;
+}
+
+void fclock_core_opened(struct fclock_core *core, unsigned int node)
+{
+	struct fclock_peer *peer = &core->peer[node];
+
+	lockdep_assert_held(core->lock);
+
+	fclock_link_down(core, peer);
+	peer->link = FCLOCK_LINK_HELLO;
+	peer->tx_seq = 0;
+	peer->rx_seq = 0;
+	fclock_send(core, peer, FCLOCK_SEND_HELLO);
+	fclock_settle(core);
+}
+
+static void write_refusal(struct fclock_core *core, struct fclock_peer *peer,
+			  const struct fclock_msg *msg, int error, void *frame,
+			  size_t *length)
+{
+	struct fclock_msg reply = {
+		.type = FCLOCK_WELCOME,
+		.length = sizeof(struct fclock_wire_hello),
+		.sender = core->instance,
+		.receiver = msg->sender,
+		.state = core->have_sb ? core->sb.state : 0,
+		.seq = 1,
+	};
+
+	fclock_encode_hello(core, peer,
+			    frame + sizeof(struct fclock_wire_header), error);
+	fclock_wire_encode_header(frame, &reply);
+	*length = FCLOCK_HELLO_FRAME;
+}
+
+int fclock_core_hello(struct fclock_core *core, unsigned int node,
+		      const struct fclock_msg *msg,
+		      const struct fclock_wire_hello *hello, void *refusal,
+		      size_t *refusal_len)
+{
+	struct fclock_peer *peer = &core->peer[node];
+	int r;
+
+	lockdep_assert_held(core->lock);
+
+	*refusal_len = 0;
+	r = check_hello(core, peer, msg, hello);
+	if (!r)
+		r = check_instance(core, peer, msg, hello);
+	if (!r)
+		r = fclock_receive_list(core, peer, le64_to_cpu(hello->epoch),
+					le64_to_cpu(hello->members));
+	if (r) {
+		write_refusal(core, peer, msg, r, refusal, refusal_len);
+		fclock_settle(core);
+		return r;
+	}
+	fclock_link_down(core, peer);
+	peer->tx_seq = 0;
+	link_up(core, peer, msg, hello, true);
+	fclock_settle(core);
+	return 0;
+}
+
+int fclock_receive_welcome(struct fclock_core *core, struct fclock_peer *peer,
+			   const struct fclock_msg *msg,
+			   const struct fclock_wire_hello *hello)
+{
+	int r;
+
+	if (msg->type != FCLOCK_WELCOME || msg->seq != 1 ||
+	    msg->receiver != core->instance)
+		return -EPROTO;
+	if (hello->refusal) {
+		fclock_say(core, "node %u refuses this node: error %u",
+			   peer->node, le32_to_cpu(hello->refusal));
+		return -ECONNREFUSED;
+	}
+	r = check_hello(core, peer, msg, hello);
+	if (!r)
+		r = check_instance(core, peer, msg, hello);
+	if (!r)
+		r = fclock_receive_list(core, peer, le64_to_cpu(hello->epoch),
+					le64_to_cpu(hello->members));
+	if (!r)
+		link_up(core, peer, msg, hello, false);
+	return r;
+}
+
+void fclock_core_lost(struct fclock_core *core, unsigned int node)
+{
+	lockdep_assert_held(core->lock);
+
+	fclock_link_down(core, &core->peer[node]);
+	fclock_settle(core);
+}
