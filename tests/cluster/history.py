@@ -3,7 +3,7 @@
 
 Every write of the checker puts its id into each sector it covers. The log says
 for each write when it was issued and when it was acknowledged, in stamps of one
-counter that all guests share (see tests/tools/stamp.c), so the order is exact and
+counter that all guests share (see tests/tools/checker.c), so the order is exact and
 the rules can be too. A sector is a register, a write takes effect somewhere
 between its issue and its acknowledgement (never to be acknowledged: any time).
 
@@ -56,11 +56,12 @@ INITIAL = Write(0, ORIGIN, 0, 0, 0, 0)
 
 
 class Memory:
-    """The memory that guests and host share; path: a file to make."""
+    """The memory that guests and host share; path: a file to make, or with
+    keep one that guests have already."""
 
-    def __init__(self, path, nonce):
+    def __init__(self, path, nonce, keep=False):
         self.path = path
-        with open(path, 'wb') as f:
+        with open(path, 'r+b' if keep else 'wb') as f:
             f.truncate(SHM_SIZE)
         fd = os.open(path, os.O_RDWR)
         self.map = mmap.mmap(fd, SHM_SIZE)
