@@ -25,11 +25,14 @@
 
 struct fclock_core;
 
+/* Tests build with small ones, to run out of them. */
+#ifndef FCLOCK_CREDITS
 #define FCLOCK_CREDITS		256	/* open LOCK_REQUESTs per client and owner */
 #define FCLOCK_LOCKS		4096	/* shared locks per client and owner */
-#define FCLOCK_OBJECTS		(FCLOCK_CREDITS + FCLOCK_LOCKS)
 #define FCLOCK_SPLITS		64	/* splits in flight at an owner */
 #define FCLOCK_LOADS		8	/* bitmap blocks being read at an owner */
+#endif
+#define FCLOCK_OBJECTS		(FCLOCK_CREDITS + FCLOCK_LOCKS)
 /* sectors that one split copies at most, if a grain is not more */
 #define FCLOCK_MAX_SPLIT	2048
 #define FCLOCK_IDLE_MS		2000	/* an unused shared lock is kept that long */

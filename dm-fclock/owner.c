@@ -614,6 +614,18 @@ static void owner_end(struct fclock_core *core)
 		fclock_bits_forget(core, s);
 }
 
+/*
+ * What is known of the old generation counts no more. Of one that this very state began
+ * all is known; another may have been written to before its superblock came here.
+ */
+static void owner_generation(struct fclock_core *core, unsigned int slot)
+{
+	if (core->sb.slot[slot].generation == core->sb.state)
+		fclock_bits_trigger(core, slot);
+	else
+		fclock_bits_forget(core, slot);
+}
+
 /**
  * fclock_owner_adopt - core->sb has just replaced @old
  * @ends_locks: by RESUME: every participant had PREPARED, so no lock given here is held
@@ -647,9 +659,8 @@ void fclock_owner_adopt(struct fclock_core *core,
 		    core->sb.slot[s].generation != old->slot[s].generation)
 			ended |= BIT(s);
 		if (core->own.active && core->own.slot[s].bits &&
-		    core->sb.slot[s].generation == core->sb.state &&
-		    old->slot[s].generation != core->sb.state)
-			fclock_bits_trigger(core, s);
+		    core->sb.slot[s].generation != old->slot[s].generation)
+			owner_generation(core, s);
 	}
 	if (mine && (old->owners != core->sb.owners || !core->own.grains))
 		core->own.grains = owner_grains(core);

@@ -422,11 +422,28 @@ void fclock_primary_heard(struct fclock_core *core, struct fclock_peer *peer)
 		primary_finish(core);
 }
 
+/* What was wished for a generation that has ended says nothing about the next one. */
+static void forget_wishes(struct fclock_core *core)
+{
+	struct fclock_peer *peer;
+	u16 ended = 0;
+	unsigned int s;
+
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+		if (core->sb.slot[s].generation != core->old.slot[s].generation)
+			ended |= BIT(s);
+	fclock_for_each_peer(core, peer) {
+		peer->wish.offline &= ~ended;
+		peer->wish.complete &= ~ended;
+	}
+}
+
 static void announce(struct fclock_core *core, bool resume)
 {
 	core->pri.resume = resume;
 	core->pri.failed = false;
 	fclock_adopt(core, &core->pri.next, resume);
+	forget_wishes(core);
 	trace_fclock_transition(core->cfg.node, FCLOCK_TT_RESUME,
 				core->sb.state, core->pri.slots);
 	fclock_send_all(core, FCLOCK_SEND_SUPER);
