@@ -432,7 +432,8 @@ static void forget_wishes(struct fclock_core *core)
 	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
 		if (core->sb.slot[s].generation != core->old.slot[s].generation)
 			ended |= BIT(s);
-	fclock_for_each_peer(core, peer) {
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer)) {
 		peer->wish.offline &= ~ended;
 		peer->wish.complete &= ~ended;
 	}
