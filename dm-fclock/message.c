@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Messages to fclock-origin. They run under the table's SRCU, so none waits
+ * without an end. Every refusal is one sentence in the kernel log.
+ */
+#include "volume.h"
+
+/* For the answer of a primary that is just giving up. */
+#define FCLOCK_ANSWER_MARGIN	1000	/* ms */
+
+static int parse_slots(struct dm_target *ti, char *list, u16 *slots)
+{
+	unsigned int slot;
+	char *word;
+
+	*slots = 0;
+	while ((word = strsep(&list, ","))) {
+		if (fclock_parse_slot(word, &slot)) {
+			fclock_complain(ti, "slot %s is not a number from 0 to %u",
+					word, FCLOCK_MAX_SLOTS - 1);
+			return -EINVAL;
+		}
+		*slots |= BIT(slot);
+	}
+	return 0;
+}
+
+static int ask_primary(struct fclock_target *t, u8 kind, u16 slots,
+		       const char *name, const char *list)
+{
+	struct fclock_volume *v = t->volume;
+	struct fclock_waiting_ask w = { };
+	unsigned long flags;
+	long left;
+
+	w.ask.kind = kind;
+	w.ask.slots = slots;
+	init_completion(&w.ended);
+	spin_lock_irqsave(&v->lock, flags);
+	left = msecs_to_jiffies(v->core->cfg.trigger_timeout +
+				FCLOCK_ANSWER_MARGIN);
+	fclock_core_ask(v->core, &w.ask);
+	spin_unlock_irqrestore(&v->lock, flags);
+
+	left = wait_for_completion_killable_timeout(&w.ended, left);
+	if (left <= 0) {
+		spin_lock_irqsave(&v->lock, flags);
+		if (!w.ask.done) {
+			fclock_core_ask_cancel(v->core, &w.ask);
+			w.ask.error = left ? -EINTR : -ETIMEDOUT;
+			strscpy(w.ask.text, left ? "interrupted" :
+				"no answer from the primary",
+				sizeof(w.ask.text));
+		}
+		spin_unlock_irqrestore(&v->lock, flags);
+	}
+	if (w.ask.error)
+		fclock_complain(t->ti, "%s %s failed: %s (%d)", name, list,
+				w.ask.text[0] ? w.ask.text : "refused",
+				w.ask.error);
+	return w.ask.error;
+}
+
+static int message_trigger(struct fclock_target *t, char **argv)
+{
+	char list[FCLOCK_MAX_SLOTS * 3 + 1];
+	u16 slots;
+	int r;
+
+	strscpy(list, argv[1], sizeof(list));
+	r = parse_slots(t->ti, argv[1], &slots);
+	return r ?: ask_primary(t, FCLOCK_ASK_TRIGGER, slots, argv[0], list);
+}
+
+static int message_stop(struct fclock_target *t, char **argv)
+{
+	unsigned int slot;
+
+	if (fclock_parse_slot(argv[1], &slot)) {
+		fclock_complain(t->ti, "slot %s is not a number from 0 to %u",
+				argv[1], FCLOCK_MAX_SLOTS - 1);
+		return -EINVAL;
+	}
+	return ask_primary(t, FCLOCK_ASK_STOP, BIT(slot), argv[0], argv[1]);
+}
+
+static int parse_members(struct dm_target *ti, char *list, u64 *members)
+{
+	unsigned int node;
+	char *word;
+
+	*members = 0;
+	while ((word = strsep(&list, ","))) {
+		if (kstrtouint(word, 10, &node) || !node ||
+		    node > FCLOCK_MAX_NODES) {
+			fclock_complain(ti, "member %s is not a node id from 1 to %u",
+					word, FCLOCK_MAX_NODES);
+			return -EINVAL;
+		}
+		*members |= 1ULL << (node - 1);
+	}
+	return 0;
+}
+
+static int message_members(struct fclock_target *t, char **argv)
+{
+	struct fclock_volume *v = t->volume;
+	struct dm_target *ti = t->ti;
+	unsigned long flags;
+	u64 epoch, known, members;
+	int r;
+
+	if (kstrtou64(argv[1], 10, &epoch) || !epoch) {
+		fclock_complain(ti, "epoch %s is not a number above 0", argv[1]);
+		return -EINVAL;
+	}
+	r = parse_members(ti, argv[2], &members);
+	if (r)
+		return r;
+	spin_lock_irqsave(&v->lock, flags);
+	known = v->core->epoch;
+	r = fclock_core_members(v->core, epoch, members);
+	spin_unlock_irqrestore(&v->lock, flags);
+	switch (r) {
+	case 0:
+		break;
+	case -EEXIST:
+		fclock_complain(ti, "epoch %llu is known with another list of members",
+				epoch);
+		break;
+	case -ESTALE:
+		fclock_complain(ti, "epoch %llu is older than epoch %llu, which is known",
+				epoch, known);
+		break;
+	default:
+		fclock_complain(ti, "members of epoch %llu name a node that is not configured (%d)",
+				epoch, r);
+	}
+	return r;
+}
+
+static int message_copy_rate(struct fclock_target *t, char **argv)
+{
+	unsigned int slot;
+	u64 rate;
+
+	if (fclock_parse_slot(argv[1], &slot)) {
+		fclock_complain(t->ti, "slot %s is not a number from 0 to %u",
+				argv[1], FCLOCK_MAX_SLOTS - 1);
+		return -EINVAL;
+	}
+	if (kstrtou64(argv[2], 10, &rate)) {
+		fclock_complain(t->ti, "copy_rate %s is not a number of KiB/s",
+				argv[2]);
+		return -EINVAL;
+	}
+	if (!rate)
+		return 0;
+	fclock_complain(t->ti, "copy_rate %llu: background copy is not available in this version",
+			rate);
+	return -EOPNOTSUPP;
+}
+
+static int message_resize(struct fclock_target *t, char **argv)
+{
+	u64 sectors;
+
+	if (kstrtou64(argv[1], 10, &sectors) || !sectors) {
+		fclock_complain(t->ti, "resize %s is not a number of sectors",
+				argv[1]);
+		return -EINVAL;
+	}
+	fclock_complain(t->ti, "resize %llu: resizing is not available in this version",
+			sectors);
+	return -EOPNOTSUPP;
+}
+
+static int message_drop_cache(struct fclock_target *t, char **argv)
+{
+	struct fclock_volume *v = t->volume;
+	unsigned long flags;
+
+	spin_lock_irqsave(&v->lock, flags);
+	fclock_cache_drop_all(&v->core->cache);
+	spin_unlock_irqrestore(&v->lock, flags);
+	return 0;
+}
+
+static int message_reset_stats(struct fclock_target *t, char **argv)
+{
+	struct fclock_volume *v = t->volume;
+	struct fclock_hits hits = fclock_sum_hits(v);
+	unsigned long flags;
+
+	spin_lock_irqsave(&v->lock, flags);
+	fclock_core_reset_stats(v->core);
+	v->hits_base = hits;
+	spin_unlock_irqrestore(&v->lock, flags);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	unsigned int words;		/* after the name */
+	int (*handle)(struct fclock_target *t, char **argv);
+} messages[] = {
+	{ "trigger", 1, message_trigger },
+	{ "stop", 1, message_stop },
+	{ "members", 2, message_members },
+	{ "copy_rate", 2, message_copy_rate },
+	{ "resize", 1, message_resize },
+	{ "drop_cache", 0, message_drop_cache },
+	{ "reset_stats", 0, message_reset_stats },
+};
+
+int fclock_origin_message(struct dm_target *ti, unsigned int argc, char **argv,
+			  char *result, unsigned int maxlen)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(messages); i++) {
+		if (strcmp(argv[0], messages[i].name))
+			continue;
+		if (argc - 1 == messages[i].words)
+			return messages[i].handle(ti->private, argv);
+		fclock_complain(ti, "message %s takes %u word%s and %u came",
+				argv[0], messages[i].words,
+				messages[i].words == 1 ? "" : "s", argc - 1);
+		return -EINVAL;
+	}
+	fclock_complain(ti, "unknown message %s", argv[0]);
+	return -EINVAL;
+}

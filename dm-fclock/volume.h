@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The volume in the kernel: one per metadata device number. It joins the core
+ * with the devices, the store on M, the copier and the sockets.
+ *
+ * volume.c: life and death; check.c: what is refused; actions.c: what the core orders; io.c: bios;
+ * table.c: constructor arguments; status.c; message.c; target.c: dm.
+ */
+#ifndef FCLOCK_VOLUME_H
+#define FCLOCK_VOLUME_H
+
+#include <linux/bio.h>
+#include <linux/device-mapper.h>
+#include <linux/kobject.h>
+#include <linux/mutex.h>
+#include <linux/percpu-refcount.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include "compat.h"
+#include "copier.h"
+#include "core.h"
+#include "metadata.h"
+#include "transport.h"
+
+#undef DM_MSG_PREFIX
+#define DM_MSG_PREFIX "fclock"
+
+/* The mode in which a device is opened: its type changed in 6.5. */
+#ifdef BLK_OPEN_READ
+#define FCLOCK_OPEN_READ	BLK_OPEN_READ
+#define FCLOCK_OPEN_RW		(BLK_OPEN_READ | BLK_OPEN_WRITE)
+#else
+#define FCLOCK_OPEN_READ	FMODE_READ
+#define FCLOCK_OPEN_RW		(FMODE_READ | FMODE_WRITE)
+#endif
+
+#define FCLOCK_DEFAULT_TIMEOUT	10000	/* ms */
+#define FCLOCK_MIN_TIMEOUT	100
+#define FCLOCK_MAX_TIMEOUT	600000
+#define FCLOCK_MAX_CACHE_KIB	(1ull << 40)
+
+/**
+ * struct fclock_args - what a table of fclock-origin says
+ * @grain: 0: not given
+ * @cache_limit: KiB
+ * @peers: in the order given
+ * @peer_mask: bit (id - 1)
+ */
+struct fclock_args {
+	unsigned int node;
+	u32 grain;
+	u32 trigger_timeout;		/* ms */
+	u64 cache_limit;
+	bool has_grain, has_listen, has_cache_limit, has_timeout, insecure;
+	struct fclock_addr listen;
+	u64 peer_mask;
+	unsigned int nr_peers;
+	struct fclock_peer_addr peer[FCLOCK_MAX_NODES];
+};
+
+/**
+ * struct fclock_target - ti->private of both targets
+ * @list: volume->targets; volume->targets_lock
+ * @dev: A or the copy device, where split grains are
+ * @origin: copy: its own reference to A
+ * @map: FCLOCK_CACHE_A or the slot
+ * @target: FCLOCK_TARGET_A or the slot
+ * @args: origin: for the table line, and used at each resume
+ */
+struct fclock_target {
+	struct list_head list;
+	struct fclock_volume *volume;
+	struct dm_target *ti;
+	struct dm_dev *meta;
+	struct dm_dev *dev;
+	struct dm_dev *origin;
+	u8 map;
+	u8 target;
+	struct fclock_args args;
+};
+
+struct fclock_hits {
+	u64 hits, misses;
+};
+
+/* A copy that the core ordered; index as the split. */
+struct fclock_split_job {
+	struct fclock_copy_job job;
+	struct list_head list;		/* volume->copies; volume->lock */
+	struct fclock_volume *volume;
+	struct fclock_split *split;
+};
+
+struct fclock_load_job {
+	struct work_struct work;
+	struct fclock_volume *volume;
+	struct fclock_load *load;
+};
+
+/* Counts the I/O in flight that the core does not know of. */
+struct fclock_gate {
+	struct percpu_ref ref;
+	struct fclock_volume *volume;	/* NULL: @ref is not made */
+};
+
+/* One slot on this node. volumes_lock; what the core got: until it gives it back. */
+struct fclock_attachment {
+	struct mapped_device *md;	/* NULL: free */
+	struct block_device *bdev;
+	unsigned int tables;		/* of @md that use it */
+	bool attached;			/* fclock_core_attach() was called */
+	unsigned long *bits;
+	u64 *slice_gen;
+	u32 *slice_split;
+};
+
+/**
+ * struct fclock_volume
+ *
+ * Locks, outer first: volumes_lock (mutex, all volumes: who uses what),
+ * @targets_lock (mutex: dm events), @lock (spinlock, irqs off: the core and what is
+ * handed over between it and the works).
+ */
+struct fclock_volume {
+	/* volumes_lock */
+	struct list_head list;
+	unsigned int tables;		/* targets constructed */
+	bool ready;			/* constructor of the first one has ended well */
+	bool leaving;			/* destructor of the last one runs */
+	bool started;
+	struct mapped_device *origin_md; /* NULL: no fclock-origin here */
+	unsigned int origin_tables;
+	struct fclock_attachment slot[FCLOCK_MAX_SLOTS];
+	struct fclock_args applied;	/* those of the last resume */
+
+	/* constant while a target uses the volume */
+	dev_t meta_dev;
+	struct block_device *meta, *origin;
+	unsigned int node;
+	bool networked;
+	struct fclock_addr listen;
+	struct fclock_geometry geo;
+	unsigned int grain_shift;
+	struct fclock_core *core;
+	struct fclock_metadata *md;
+	struct fclock_copier *copier;
+	struct fclock_transport *transport;	/* NULL: single node */
+	struct shrinker *shrinker;
+	struct fclock_hits __percpu *hits;
+	struct fclock_hits hits_base;	/* at reset_stats; lock */
+
+	struct mutex targets_lock;	/* of @targets; held over dm events */
+	struct list_head targets;
+
+	spinlock_t lock;		/* the core's */
+	bool dead;			/* lock: nothing may be queued any more */
+	wait_queue_head_t wait;		/* FCLOCK_EVENT_ENDED */
+
+	struct fclock_gate gate[FCLOCK_CACHE_MAPS];
+	u32 gates_wanted;		/* lock: to be closed */
+	u64 gates_seq;			/* lock */
+	u64 gates_done;			/* gate work: last one reported */
+	u32 gates_closed;		/* gate work */
+	ktime_t gate_began;		/* lock: A's gate was asked to close */
+	bool gate_trigger;		/* lock: it was a trigger */
+
+	struct workqueue_struct *io_wq;		/* waiters, copies, gates, timer */
+	struct workqueue_struct *commit_wq;	/* ordered: loads and commits */
+	struct workqueue_struct *super_wq;	/* ordered: superblocks */
+	struct work_struct wake_work, copy_work, gate_work, event_work;
+	struct work_struct commit_work, owner_work;
+	struct work_struct write_work, read_work;
+	struct delayed_work timer_work;
+
+	struct list_head woken;		/* waiters with a verdict; lock */
+	struct list_head copies;	/* struct fclock_split_job; lock */
+	const struct fclock_super *super;	/* to write; lock */
+	bool super_format;			/* lock */
+	unsigned int events;		/* lock */
+	u16 trigger_slots;		/* lock */
+
+	struct bio_set pieces;		/* io.c */
+	struct fclock_super *read_sb;	/* super_wq only */
+	struct fclock_split_job split_job[FCLOCK_SPLITS];
+	struct fclock_load_job load_job[FCLOCK_LOADS];
+};
+
+/* volume.c */
+int fclock_origin_open(struct fclock_target *t);
+void fclock_origin_close(struct fclock_target *t);
+int fclock_copy_open(struct fclock_target *t);
+void fclock_copy_close(struct fclock_target *t);
+/* Before the first resume nothing is touched; each later one applies t->args. */
+int fclock_volume_resume(struct fclock_target *t);
+
+/* check.c; all log a sentence and set ti->error when they refuse */
+int fclock_refuse_overlap(struct dm_target *ti, struct block_device *mine,
+			  struct block_device *other, const char *what);
+int fclock_check_size(struct dm_target *ti, struct block_device *bdev,
+		      const char *what);
+/* @limit: of a logical block, bytes */
+int fclock_check_kind(struct dm_target *ti, struct block_device *bdev,
+		      unsigned int limit, const char *what);
+/* Opens the store, reads M and sets the geometry: M's, or the one to format. */
+int fclock_read_metadata(struct fclock_volume *v, struct fclock_target *t);
+
+/* actions.c */
+extern const struct fclock_core_ops fclock_volume_ops;
+extern const struct fclock_transport_ops fclock_volume_transport_ops;
+int fclock_actions_init(struct fclock_volume *v);
+void fclock_actions_quiesce(struct fclock_volume *v);
+void fclock_actions_exit(struct fclock_volume *v);
+struct fclock_waiting_ask {
+	struct fclock_ask ask;
+	struct completion ended;
+};
+
+/* io.c */
+size_t fclock_io_size(void);
+int fclock_io_init(struct fclock_volume *v);
+void fclock_io_exit(struct fclock_volume *v);
+int fclock_io_map(struct dm_target *ti, struct bio *bio);
+int fclock_io_end(struct dm_target *ti, struct bio *bio, blk_status_t *error);
+void fclock_io_wake_work(struct work_struct *work);
+
+/* table.c */
+int fclock_parse_args(struct dm_target *ti, struct dm_arg_set *as,
+		      struct fclock_args *args);
+int fclock_parse_slot(const char *word, unsigned int *slot);
+/* The number of words that they make in a table line. */
+unsigned int fclock_count_args(const struct fclock_args *args);
+bool fclock_same_addr(const struct fclock_addr *a, const struct fclock_addr *b);
+
+/* status.c */
+struct fclock_hits fclock_sum_hits(struct fclock_volume *v);
+void fclock_origin_status(struct dm_target *ti, status_type_t type,
+			  unsigned int status_flags, char *result,
+			  unsigned int maxlen);
+void fclock_copy_status(struct dm_target *ti, status_type_t type,
+			unsigned int status_flags, char *result,
+			unsigned int maxlen);
+
+/* message.c */
+int fclock_origin_message(struct dm_target *ti, unsigned int argc, char **argv,
+			  char *result, unsigned int maxlen);
+
+/* One sentence in the kernel log that names the device. */
+#define fclock_complain(ti, fmt, ...) \
+	DMERR("%s: " fmt, dm_table_device_name((ti)->table), ##__VA_ARGS__)
+
+#endif
