@@ -365,7 +365,8 @@ static void primary_next_ask(struct fclock_core *core)
 
 /*
  * Anything to do? A view or an offline that would have to wait for a participant
- * that is not connected is not begun: it would only hold up the others.
+ * that is not connected is not begun: it would only hold up the others. Without its own
+ * wish a new primary would write a view that leaves itself out, and lose the role.
  */
 void fclock_primary_kick(struct fclock_core *core)
 {
@@ -373,6 +374,7 @@ void fclock_primary_kick(struct fclock_core *core)
 	u16 offline;
 
 	while (fclock_is_primary(core) && pri->phase == FCLOCK_PRI_IDLE &&
+	       core->peer[core->cfg.node].wish.valid &&
 	       core->prep.number != ~0ULL) {
 		if (!pri->retry_at && !first_unconnected(core)) {
 			offline = offline_wanted(core);
