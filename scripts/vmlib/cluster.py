@@ -410,7 +410,7 @@ class Cluster:
         for i in self.nodes:
             mine = {}
             for n, path in images.items():
-                mine[n] = qemu.nbd_args(n, sock) if array else \
+                mine[n] = qemu.nbd_args(f'{i}/{n}', n, sock) if array else \
                     qemu.disk_args(n, path, spec['cache'])
             for n, size in disks.items():
                 mine[n] = qemu.disk_args(n, daemon.make_disk(
@@ -525,6 +525,13 @@ class Cluster:
         self.ask('cycle', timeout + 90, nodes=[], timeout=timeout, hard=True,
                  cut_seed=seed, cut_keep=keep)
         return seed
+
+    def fence(self, node):
+        """With array='volatile': the node's requests to shared disks fail."""
+        self.array(f'fence {int(node)}')
+
+    def unfence(self, node):
+        self.array(f'unfence {int(node)}')
 
     def array(self, command):
         """A command to the fake array; see tests/guest/init/array.c."""

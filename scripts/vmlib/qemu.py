@@ -129,9 +129,9 @@ def disk_args(name, path, cache):
     return blockdev
 
 
-def nbd_args(name, socket_path):
+def nbd_args(export, name, socket_path):
     """A disk of the fake array."""
-    return {'node-name': f'd-{name}', 'driver': 'nbd', 'export': name,
+    return {'node-name': f'd-{name}', 'driver': 'nbd', 'export': export,
             'discard': 'unmap',
             'server': {'type': 'unix', 'path': str(socket_path)},
             'cache': {'direct': True, 'no-flush': False}}

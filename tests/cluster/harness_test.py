@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 """The cluster harness itself: disks, links, freezing, crashing, hot-plug."""
-# timeout: 400
+# timeout: 900
 import hashlib
 import os
 import time
