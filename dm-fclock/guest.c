@@ -61,11 +61,13 @@ static int __adopt(struct fclock_peer *p, struct fclock_guest *g,
 static bool __may_be(const struct fclock_peer *p,
 		     const struct fclock_addr *from)
 {
+	lockdep_assert_held(&p->mutex);
+
 	return p->configured && p->node > p->t->node &&
 	       fclock_addr_same_host(&p->addr, from);
 }
 
-/* The whole HELLO is there. Return: what becomes of the guest; 0: the peer has it. */
+/* The whole HELLO is there. Return: 0: the peer has the socket; else why not. */
 static int __greet(struct fclock_guest *g, const struct fclock_msg *msg)
 {
 	const struct fclock_wire_hello *hello = (void *)g->buf + HEADER_SIZE;
@@ -99,6 +101,8 @@ static int __check_hello(struct fclock_guest *g, struct fclock_msg *msg)
 {
 	int r;
 
+	lockdep_assert_held(&g->mutex);
+
 	r = fclock_wire_decode_header(g->buf, msg);
 	if (r)
 		return r;
@@ -112,6 +116,8 @@ static int __check_hello(struct fclock_guest *g, struct fclock_msg *msg)
 static int __check_hello_payload(struct fclock_guest *g,
 				 const struct fclock_msg *msg)
 {
+	lockdep_assert_held(&g->mutex);
+
 	return fclock_wire_check_payload(msg, g->buf + HEADER_SIZE,
 					 g->t->ops->grains(g->t->ctx));
 }

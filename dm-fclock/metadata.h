@@ -15,7 +15,8 @@ struct fclock_metadata;
  * fclock_md_open - prepare the store on @bdev (not yet any bufio client)
  * @bdev: M; the caller holds its reference until fclock_md_close() returned
  *
- * Context: may sleep. Return: the store or ERR_PTR.
+ * Context: may sleep.
+ * Return: the store or ERR_PTR.
  */
 struct fclock_metadata *fclock_md_open(struct block_device *bdev);
 /* No call may be under way or follow. May sleep. */

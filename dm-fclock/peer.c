@@ -3,6 +3,7 @@
  * A configured peer: its connection, and the work function that drives it.
  */
 #include <linux/device-mapper.h>
+#include <linux/err.h>
 #include <linux/jiffies.h>
 #include <linux/random.h>
 #include <linux/sched/mm.h>
@@ -55,9 +56,9 @@ static void __end_connection(struct fclock_peer *p, int error)
 	lockdep_assert_held(&p->mutex);
 
 	if (p->state == PEER_OPEN || !p->complained)
-		DMWARN_LIMIT("node %u: %s: %d", p->node,
+		DMWARN_LIMIT("node %u: %s: %pe", p->node,
 			     known ? "connection lost" : "cannot connect",
-			     error);
+			     ERR_PTR(error));
 	p->complained = true;
 	__fclock_peer_reset(p);
 	__begin_backoff(p);
@@ -102,8 +103,10 @@ static void __check_connect(struct fclock_peer *p)
 }
 
 /* HELLO was taken by a guest's work; WELCOME only answers it, and comes first. */
-static bool expected_type(const struct fclock_peer *p)
+static bool __expected_type(const struct fclock_peer *p)
 {
+	lockdep_assert_held(&p->mutex);
+
 	if (p->rx_msg.type == FCLOCK_HELLO)
 		return false;
 
@@ -114,6 +117,8 @@ static bool expected_type(const struct fclock_peer *p)
 static int __read_header(struct fclock_peer *p)
 {
 	int r;
+
+	lockdep_assert_held(&p->mutex);
 
 	r = fclock_socket_recv(&p->s, p->rx_header + p->rx_got,
 			       HEADER_SIZE - p->rx_got);
@@ -129,13 +134,15 @@ static int __read_header(struct fclock_peer *p)
 	if (p->rx_msg.length > FCLOCK_MD_BLOCK_SIZE)
 		return -EMSGSIZE;
 
-	return expected_type(p) ? 1 : -EPROTO;
+	return __expected_type(p) ? 1 : -EPROTO;
 }
 
 static int __read_payload(struct fclock_peer *p)
 {
 	unsigned int got = p->rx_got - HEADER_SIZE;
 	int r;
+
+	lockdep_assert_held(&p->mutex);
 
 	r = fclock_socket_recv(&p->s, p->rx_payload + got,
 			       p->rx_msg.length - got);
@@ -149,6 +156,8 @@ static int __deliver(struct fclock_peer *p)
 {
 	struct fclock_transport *t = p->t;
 	int r;
+
+	lockdep_assert_held(&p->mutex);
 
 	p->rx_got = 0;
 	r = fclock_wire_check_payload(&p->rx_msg, p->rx_payload,
@@ -257,6 +266,8 @@ static int __move_frames(struct fclock_peer *p)
 {
 	unsigned int budget = IO_BUDGET;
 	int in, out;
+
+	lockdep_assert_held(&p->mutex);
 
 	while (budget--) {
 		if (test_bit(PEER_DROP, &p->flags))

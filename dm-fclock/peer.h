@@ -28,25 +28,20 @@ enum fclock_peer_flags {
 	PEER_KICKED,		/* the core may have frames */
 };
 
-/**
- * struct fclock_peer - a configured peer and its connection
- * @t: set once
- * @node: set once
- * @flags: enum fclock_peer_flags, atomic
- * @io: the work function; the only one that calls next_frame, receive and lost
- * @timer: queues @io when the backoff or the greeting is over
- *
- * Made by the first configuration that names the node, freed with the transport.
- * All below @mutex is protected by it.
+/*
+ * A configured peer and its connection. Made by the first configuration that names
+ * the node, freed with the transport.
  */
 struct fclock_peer {
-	struct fclock_transport *t;
-	unsigned int node;
-	unsigned long flags;
+	struct fclock_transport *t;	/* set once */
+	unsigned int node;		/* set once */
+	unsigned long flags;		/* enum fclock_peer_flags, atomic */
+	/* Alone calls opened, next_frame, receive and lost. */
 	struct work_struct io;
+	/* Queues @io when the backoff or the greeting is over. */
 	struct delayed_work timer;
 
-	struct mutex mutex;	/* configuration and connection */
+	struct mutex mutex;		/* protects all that follows */
 	bool configured;
 	struct fclock_addr addr;
 	enum fclock_peer_state state;
@@ -68,41 +63,33 @@ struct fclock_peer {
 	void *tx;
 };
 
-/**
- * struct fclock_guest - a place for an accepted connection without a node
- * @t: set once
- * @io: reads the HELLO
- * @timer: queues @io at the deadline
- *
- * Part of the transport. All below @mutex is protected by it; free when @s has
- * no socket.
+/*
+ * A place for an accepted connection without a node, part of the transport. Free
+ * when @s has no socket.
  */
 struct fclock_guest {
-	struct fclock_transport *t;
-	struct work_struct io;
-	struct delayed_work timer;
+	struct fclock_transport *t;	/* set once */
+	struct work_struct io;		/* reads the HELLO */
+	struct delayed_work timer;	/* queues @io at the deadline */
 
-	struct mutex mutex;	/* the connection */
+	struct mutex mutex;		/* protects all that follows */
 	struct fclock_socket s;
 	struct fclock_addr from;
 	unsigned long deadline;
-	bool refused;		/* only waits for the other side to close */
+	bool refused;			/* only waits for the other side to close */
 	unsigned int got;
 	u8 buf[FCLOCK_HELLO_FRAME] __aligned(8);
 };
 
-/**
- * struct fclock_transport - made and freed by the volume
- * @net: own reference
- * @running: written under @mutex; work functions read it under their object's
- *	mutex, which stop takes after it has cleared @running: whoever saw true
- *	there has ended before stop returns
- * @mutex: start, stop, set_peers
- * @listener: changes under @mutex while @accept is idle
- * @peer: index node id, NULL until first configured; set once, with release
+/*
+ * Made and freed by the volume.
+ *
+ * Work functions read @running under their object's mutex, which stop takes after
+ * it has cleared @running: whoever saw true there has ended before stop returns.
  */
 struct fclock_transport {
-	struct net *net;
+	/* Set once. */
+	struct net *net;		/* own reference */
 	unsigned int node;
 	struct fclock_addr listen;
 	bool reserved_port;
@@ -110,11 +97,13 @@ struct fclock_transport {
 	void *ctx;
 	struct workqueue_struct *wq;
 
-	bool running;
-	struct mutex mutex;	/* start, stop, set_peers */
+	bool running;			/* written under @mutex */
+	struct mutex mutex;		/* start, stop, set_peers */
+	/* Changes under @mutex while @accept is idle. */
 	struct fclock_socket listener;
 	struct work_struct accept;
 	struct fclock_guest guest[MAX_GUESTS];
+	/* Index node id, NULL until first configured; set once, with release. */
 	struct fclock_peer *peer[FCLOCK_MAX_NODES + 1];
 };
 

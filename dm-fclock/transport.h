@@ -26,25 +26,27 @@ struct fclock_addr {
 };
 
 /**
- * struct fclock_transport_ops - what the transport calls; all may take spinlocks, none sleeps
- *
- * All are called in process context; those of one node (@hello too) one at a time.
+ * struct fclock_transport_ops - what the transport calls
  *
  * @opened: an outgoing connection to @node is established: the core queues HELLO
  * @hello: an accepted socket delivered its HELLO frame (FCLOCK_HELLO_FRAME bytes; header
  *	decoded and payload checked by the transport). Before the call the transport has
- *	verified the sender's address against peer @node (the node id in the payload) and its
- *	port. Returns 0: the connection is @node's now (any older connection of @node was
- *	closed by the callee's contract below, WELCOME is queued); else -errno: the
- *	transport sends @refusal (a whole WELCOME frame, FCLOCK_HELLO_FRAME bytes, written by
- *	the callee) if *@refusal_len != 0, and closes. When 0 is returned while an older
- *	connection of the node is open, the transport drops that one silently (no @lost).
- * @receive: a whole checked frame from @node on its current connection. -errno: the
- *	transport drops the connection (and calls @lost)
- * @next_frame: fill @buf (FCLOCK_FRAME_MAX bytes) with the next frame for @node; returns its
- *	length, 0: nothing to send
+ *	verified the sender's address against peer @node (the node id in the payload) and
+ *	its port. Returns 0: the connection is @node's now and WELCOME is queued; else
+ *	-errno: the transport sends @refusal (a whole WELCOME frame, FCLOCK_HELLO_FRAME
+ *	bytes, written by the callee) if *@refusal_len != 0, and closes. When 0 is returned
+ *	while an older connection of the node is open, the transport drops that one
+ *	silently (no @lost)
+ * @receive: a whole checked frame from @node on its current connection; the first one on
+ *	a connection that was @opened is WELCOME, and no other is. -errno: the transport
+ *	drops the connection (and calls @lost)
+ * @next_frame: fill @buf (FCLOCK_FRAME_MAX bytes) with the next frame for @node; returns
+ *	its length, 0: nothing to send
  * @lost: the connection of @node, told by @opened or a @hello that returned 0, is gone
  * @grains: of the volume, for fclock_wire_check_payload(); 0: not known yet
+ *
+ * All may take spinlocks, none sleeps. All are called in process context; those of one
+ * node, @hello too, one at a time.
  */
 struct fclock_transport_ops {
 	void (*opened)(void *ctx, unsigned int node);
@@ -64,16 +66,22 @@ struct fclock_peer_addr {
 };
 
 /**
- * fclock_transport_create - sockets are made in @net (a reference is taken)
+ * fclock_transport_create - prepare to speak with the peers
+ * @net: sockets are made in it (a reference is taken)
  * @node: own id
  * @listen: own address
  * @peers: configured peers
+ * @nr_peers: how many
  * @reserved_port: without a key: bind outgoing connections to a port below 1024 and
  *	refuse peers that come from a higher one
+ * @ops: what to call
+ * @ctx: their first argument
  *
  * Nothing listens or connects before fclock_transport_start().
- * Context: may sleep, constructor. Return: ERR_PTR: -EINVAL for an impossible node id,
- * -EAFNOSUPPORT when a peer's address is of another family than @listen.
+ *
+ * Context: may sleep, constructor.
+ * Return: the transport or ERR_PTR: -EINVAL for an impossible node id, -EAFNOSUPPORT when
+ * a peer's address is of another family than @listen, -ENOMEM.
  */
 struct fclock_transport *
 fclock_transport_create(struct net *net, unsigned int node,
@@ -98,8 +106,14 @@ void fclock_transport_kick(struct fclock_transport *t, unsigned int node);
 void fclock_transport_disconnect(struct fclock_transport *t, unsigned int node);
 /**
  * fclock_transport_set_peers - a reload changed peers' addresses
- * Connections to unchanged peers stay; the others end with @lost, from the worker. May
- * sleep. Return: as fclock_transport_create(), nothing changed on an error.
+ * @t: the transport, running or not
+ * @peers: all configured peers
+ * @nr_peers: how many
+ *
+ * Connections to unchanged peers stay; the others end with @lost, from the worker.
+ *
+ * Context: may sleep.
+ * Return: 0, or as fclock_transport_create(); nothing has changed then.
  */
 int fclock_transport_set_peers(struct fclock_transport *t,
 			       const struct fclock_peer_addr *peers,
