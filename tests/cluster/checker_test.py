@@ -17,7 +17,8 @@ from fclock import Checker, Volume, stage  # noqa: E402
 
 TRIGGERS = int(os.environ.get('FCLOCK_TRIGGERS') or 21)
 SLOTS = (0, 1, 2)
-DISKS = {'a': '16M', 'b0': '16M', 'b1': '16M', 'b2': '16M', 'm': '20M'}
+DISKS = {'a': '8M', 'b0': '8M', 'b1': '8M', 'b2': '8M', 'm': '20M'}
+SECTORS = 16384
 
 
 class Round:
@@ -26,6 +27,7 @@ class Round:
     def __init__(self, t, c, rng, grain, **features):
         self.t, self.c, self.rng, self.grain = t, c, rng, grain
         self.v = Volume(c, slots=SLOTS)
+        self.v.len = SECTORS
         self.v.args = {'grain_size': grain, **features}
         self.what = ', '.join([f'grain {grain // 2} KiB'] +
                               [f'{k} {n}' for k, n in features.items()])
@@ -39,10 +41,10 @@ class Round:
 
     def load(self, i):
         self.k.write(i, threads=3, grain=self.grain, hot=self.rng.randint(2, 24),
-                     large=self.rng.choice((0, 16, 64, 256)), pause=500)
+                     large=self.rng.choice((0, 16, 64, 256)), pause=3000)
 
     def load_copy(self, i, slot):
-        self.k.write(i, slot, threads=1, grain=self.grain, hot=8, pause=2000)
+        self.k.write(i, slot, threads=1, grain=self.grain, hot=8, pause=5000)
 
     def one_trigger(self, number):
         rng, k, v = self.rng, self.k, self.v
