@@ -425,6 +425,23 @@ static void clock_order(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, covers(f, 0, i * 10, i * 10));
 }
 
+/* To grow is to be used. */
+static void clock_growth(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+
+	set_limit(f, 3);
+	add(f, 0, 0, 0);
+	add(f, 0, 10, 10);
+	add(f, 0, 20, 20);
+	add(f, 0, 1, 1);
+	add(f, 0, 30, 30);
+	KUNIT_EXPECT_TRUE(test, covers(f, 0, 0, 1));
+	KUNIT_EXPECT_FALSE(test, covers(f, 0, 10, 10));
+	KUNIT_EXPECT_TRUE(test, covers(f, 0, 20, 20));
+	KUNIT_EXPECT_TRUE(test, covers(f, 0, 30, 30));
+}
+
 /* Where all are used one goes all the same, after a bounded search. */
 static void clock_all_used(struct kunit *test)
 {
@@ -436,7 +453,12 @@ static void clock_all_used(struct kunit *test)
 		covers(f, 0, i * 10, i * 10);
 	}
 	spin_lock(&f->lock);
-	for (i = 1000; i; i--) {
+	KUNIT_EXPECT_EQ(test, fclock_cache_shrink(&f->cache, 1), 1UL);
+	spin_unlock(&f->lock);
+	/* A whole round would have ended at the first one. */
+	KUNIT_EXPECT_TRUE(test, covers(f, 0, 0, 0));
+	spin_lock(&f->lock);
+	for (i = 999; i; i--) {
 		KUNIT_EXPECT_EQ(test, fclock_cache_shrink(&f->cache, 1), 1UL);
 		KUNIT_EXPECT_EQ(test, f->cache.nr_runs, i - 1);
 	}
@@ -583,6 +605,7 @@ static struct kunit_case cache_cases[] = {
 	KUNIT_CASE(limits),
 	KUNIT_CASE(discards),
 	KUNIT_CASE(clock_order),
+	KUNIT_CASE(clock_growth),
 	KUNIT_CASE(clock_all_used),
 	KUNIT_CASE(exit_locked),
 	KUNIT_CASE(races),

@@ -542,6 +542,8 @@ static void payload_special(struct kunit *test)
 	bytes[24] = 1;
 	KUNIT_EXPECT_EQ(test, check(&s, 32, GRAINS), -EPROTO);
 	bytes[24] = 0;
+	bytes[1] = 2;
+	KUNIT_EXPECT_EQ(test, check(&s, 32, GRAINS), -EPROTO);
 	bytes[1] = 0;
 	bytes[8] = 1;
 	KUNIT_EXPECT_EQ(test, check(&s, 32, GRAINS), -EPROTO);
