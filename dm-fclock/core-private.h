@@ -242,8 +242,6 @@ int fclock_members_adopt(struct fclock_core *core, u64 epoch, u64 members);
 void fclock_members_news(struct fclock_core *core);
 void fclock_members_timer(struct fclock_core *core, u64 now);
 bool fclock_member(struct fclock_core *core, unsigned int node);
-bool fclock_gone_instance(struct fclock_core *core, unsigned int node,
-			  u64 instance);
 bool fclock_reads_wanted(struct fclock_core *core);
 void fclock_stop_all(struct fclock_core *core);
 void fclock_begin_ending(struct fclock_core *core, const char *why);

@@ -138,6 +138,7 @@ void fclock_core_start(struct fclock_core *core)
 	if (core->cfg.networked)
 		fclock_arm(core, core->ping_at);
 	fclock_update_paths(core);
+	fclock_wish(core);	/* a peer may have been here before */
 	fclock_members_news(core);
 	fclock_settle(core);
 }
@@ -342,10 +343,14 @@ static int receive(struct fclock_core *core, struct fclock_peer *peer,
 	/* from or for another instance */
 	if (msg->sender != peer->instance || msg->receiver != core->instance)
 		return 0;
-	peer->state = msg->state;
 	peer->heard_at = core->ops->now(core);
 	if (core->phase == FCLOCK_LEFT)
 		return 0;
+	if (msg->state > peer->state) {
+		/* it may tell that a former instance of the node is gone */
+		peer->state = msg->state;
+		fclock_members_news(core);
+	}
 	fclock_primary_heard(core, peer);
 	return dispatch(core, peer, msg, payload);
 }

@@ -30,7 +30,7 @@ static void link_up(struct fclock_core *core, struct fclock_peer *peer,
 	peer->link = FCLOCK_LINK_UP;
 	peer->rx_seq = msg->seq;
 	peer->heard_at = core->ops->now(core);
-	peer->state = msg->state;
+	peer->state = again ? max(peer->state, msg->state) : msg->state;
 	peer->credits = min_t(u16, le16_to_cpu(hello->credits), FCLOCK_CREDITS);
 	memcpy(peer->host, hello->host, sizeof(peer->host));
 	if (!again) {

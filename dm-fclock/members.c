@@ -18,14 +18,18 @@ bool fclock_member(struct fclock_core *core, unsigned int node)
 	return core->peer[node].configured;
 }
 
-/**
- * fclock_gone_instance - is it certain that (@node, @instance) does no I/O any more?
+/*
+ * Is it certain that (@node, @instance), which a superblock of number @state names, does
+ * no I/O any more?
  *
- * It is when a members list left the node out (which means fenced), when a new
- * instance of the node said HELLO, or when it said BYE.
+ * It is when a members list left the node out (which means fenced), when it said
+ * BYE, or when a later instance of the node said HELLO. Instances have no order of their
+ * own, and the superblock may name one that came after the last HELLO which was
+ * heard here; but an instance that knows a state in which another one of its node was
+ * listed can only be the later one.
  */
-bool fclock_gone_instance(struct fclock_core *core, unsigned int node,
-			  u64 instance)
+static bool instance_gone(struct fclock_core *core, unsigned int node,
+			  u64 instance, u64 state)
 {
 	const struct fclock_peer *peer = &core->peer[node];
 
@@ -33,24 +37,24 @@ bool fclock_gone_instance(struct fclock_core *core, unsigned int node,
 		return true;
 	if (node == core->cfg.node)
 		return instance != core->instance;
-	if (peer->instance && peer->instance != instance)
-		return true;
-	return peer->bye && peer->instance == instance;
+	if (peer->instance == instance)
+		return peer->bye;
+	return peer->instance && peer->state >= state;
 }
 
 /* Is the listed participant @node of @sb gone? */
 bool fclock_gone(struct fclock_core *core, const struct fclock_super *sb,
 		 unsigned int node)
 {
-	return fclock_gone_instance(core, node,
-				    fclock_listed_instance(sb, node));
+	return instance_gone(core, node, fclock_listed_instance(sb, node),
+			     sb->state);
 }
 
 static bool primary_gone(struct fclock_core *core,
 			 const struct fclock_super *sb)
 {
-	return !sb->primary || fclock_gone_instance(core, sb->primary,
-						    sb->primary_instance);
+	return !sb->primary || instance_gone(core, sb->primary,
+					     sb->primary_instance, sb->state);
 }
 
 /* ------------------------------------------------------------------ the role */
@@ -100,11 +104,24 @@ static unsigned int role_of(struct fclock_core *core,
 	return nodes ? __ffs64(nodes) + 1 : 0;		/* (c) */
 }
 
+/*
+ * By @sb this very instance has the role, though it was never told: the former primary
+ * died after the write, or this node's own write was reported as failed.
+ */
+static bool names_this(struct fclock_core *core, const struct fclock_super *sb)
+{
+	return sb && sb->primary == core->cfg.node &&
+	       sb->primary_instance == core->instance;
+}
+
 /* May this node act on it? A node that is joining never takes the role by (b). */
 static bool may_take(struct fclock_core *core, const struct fclock_super *sb)
 {
-	if (role_of(core, sb) != core->cfg.node ||
-	    !fclock_member(core, core->cfg.node))
+	if (!fclock_member(core, core->cfg.node))
+		return false;
+	if (names_this(core, sb))
+		return !core->have_sb || primary_gone(core, &core->sb);
+	if (role_of(core, sb) != core->cfg.node)
 		return false;
 	if (sb && listed_alive(core, sb))
 		return fclock_listed_instance(sb, core->cfg.node) ==
@@ -183,9 +200,13 @@ static void super_seen(struct fclock_core *core, const struct fclock_super *sb)
 	core->formatted = true;
 	/*
 	 * A starting node has no locks and no confirmations, so it may learn the
-	 * state from M. A participant adopts only what the primary announces.
+	 * state from M. A participant adopts only what the primary announces, and
+	 * so does who is to become one: a superblock whose write was reported as
+	 * failed stands on M too, until the primary has written another one.
 	 */
-	if (core->phase == FCLOCK_STARTING)
+	if (core->phase == FCLOCK_STARTING &&
+	    fclock_listed_instance(sb, core->cfg.node) != core->instance &&
+	    !names_this(core, sb))
 		fclock_adopt(core, sb, false);
 	if (sb->epoch > core->epoch)
 		fclock_members_adopt(core, sb->epoch, sb->members);

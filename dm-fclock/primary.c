@@ -87,7 +87,7 @@ static void view_node(struct fclock_core *core, struct fclock_super *next,
 	struct fclock_peer *peer = &core->peer[node];
 	bool same = part->instance && part->instance == peer->instance;
 
-	if (part->instance && (fclock_gone(core, next, node) ||
+	if (part->instance && (fclock_gone(core, &core->sb, node) ||
 			       (same && peer->wish.valid &&
 				!peer->wish.joined)))
 		memset(part, 0, sizeof(*part));

@@ -290,7 +290,7 @@ static void connected(struct world *w, struct event *e)
 
 	if (n->cur[peer->id])
 		return;
-	if (!peer->core || is_cut(w, n, peer)) {
+	if (!peer->core || !peer->core->started || is_cut(w, n, peer)) {
 		w_in(w, 300 * W_MS, n, net_try, NULL, peer->id, 0);
 		return;
 	}

@@ -664,8 +664,17 @@ static bool core_quiet(struct node *n, char *why, size_t size)
 	WANT(core->sb.state == n->w->truth.state);
 	WANT(list_empty(&core->parked));
 	WANT(list_empty(&core->own.queue));
-	for (i = 0; i < FCLOCK_SPLITS; i++)
-		WANT(core->own.splits[i].state == FCLOCK_SPLIT_FREE);
+	for (i = 0; i < FCLOCK_SPLITS; i++) {
+		struct fclock_split *sp = &core->own.splits[i];
+
+		if (sp->state == FCLOCK_SPLIT_FREE)
+			continue;
+		snprintf(why, size, "n%u: split of %llu-%llu slots %x failed %x in state %u",
+			 n->id, (unsigned long long)sp->first,
+			 (unsigned long long)sp->last, sp->slots, sp->failed,
+			 sp->state);
+		return false;
+	}
 	for (i = 1; i <= n->w->cls->nodes; i++) {
 		struct fclock_peer *p = &core->peer[i];
 
