@@ -7,7 +7,7 @@
  *   stamp read DEV [OFF [LEN [BS]]]		prints runs, "SEED*COUNT ...": 0 is a zero
  *						sector, ? no stamp, SEED@ one of another
  *						place, EIO (or so) an error of BS sectors
- *   stamp nowait DEV read|write OFF LEN SEED	one I/O with RWF_NOWAIT; prints ok or the error
+ *   stamp nowait DEV read|write OFF LEN [SEED]	one I/O with RWF_NOWAIT; prints ok or the error
  *   stamp stomp DEV SEED COUNT RSEED [MAX]	random writes of up to MAX sectors; $MODEL
  *   stamp verify DEV MODEL			is the device what the model says?
  *   stamp race DEV LOG MS THREADS RSEED	writers for MS milliseconds (or until killed by
@@ -124,9 +124,13 @@ static const char *look(const uint64_t *buf, uint64_t sector, int64_t *seed)
 	return text;
 }
 
+/* Argument @n, or @none if there are fewer. */
 static uint64_t arg(char **argv, int n, uint64_t none)
 {
-	return argv[n] ? strtoull(argv[n], NULL, 0) : none;
+	for (int i = 0; i <= n; i++)
+		if (!argv[i])
+			return none;
+	return strtoull(argv[n], NULL, 0);
 }
 
 static void write_one(void *buf, uint64_t off, uint64_t n, uint32_t seed)
@@ -149,7 +153,7 @@ static int cmd_write(char **argv)
 	open_dev(argv[0], O_RDWR);
 	if (getenv("MODEL"))
 		open_model(getenv("MODEL"));
-	end = off + (argv[2] ? arg(argv, 3, dev_sectors - off) : dev_sectors);
+	end = off + arg(argv, 3, dev_sectors - off);
 	for (; off < end; off += n) {
 		n = end - off < bs ? end - off : bs;
 		write_one(buf, off, n, seed);
@@ -181,7 +185,7 @@ static int cmd_read(char **argv)
 	int64_t seed;
 
 	open_dev(argv[0], O_RDONLY);
-	end = off + (argv[1] ? arg(argv, 2, dev_sectors - off) : dev_sectors);
+	end = off + arg(argv, 2, dev_sectors - off);
 	for (; off < end; off += n) {
 		n = end - off < bs ? end - off : bs;
 		if (pread(fd, buf, n * SECTOR, off * SECTOR) !=
@@ -443,7 +447,7 @@ int main(int argc, char **argv)
 		int (*run)(char **argv);
 	} commands[] = {
 		{ "write", 2, cmd_write }, { "read", 1, cmd_read },
-		{ "nowait", 5, cmd_nowait }, { "stomp", 4, cmd_stomp },
+		{ "nowait", 4, cmd_nowait }, { "stomp", 4, cmd_stomp },
 		{ "verify", 2, cmd_verify }, { "race", 5, cmd_race },
 		{ "cut", 4, cmd_cut }, { "clock", 0, cmd_clock },
 	};
