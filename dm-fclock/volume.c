@@ -16,6 +16,7 @@
  * number get the same struct block_device.
  */
 #include <linux/random.h>
+#include <linux/sched/mm.h>
 #include <linux/uuid.h>
 #include <linux/utsname.h>
 #include <linux/nsproxy.h>
@@ -23,6 +24,24 @@
 
 static DEFINE_MUTEX(volumes_lock);
 static LIST_HEAD(volumes);
+
+/*
+ * A resume takes volumes_lock while its device holds I/O back, so whoever has the
+ * lock must not wait for that I/O: no memory allocation in it starts any.
+ */
+static unsigned int lock_volumes(void)
+{
+	unsigned int noio = memalloc_noio_save();
+
+	mutex_lock(&volumes_lock);
+	return noio;
+}
+
+static void unlock_volumes(unsigned int noio)
+{
+	mutex_unlock(&volumes_lock);
+	memalloc_noio_restore(noio);
+}
 
 static struct fclock_volume *__find_volume(dev_t meta)
 {
@@ -47,13 +66,12 @@ static int __check_unused(struct dm_target *ti, struct block_device *bdev,
 	list_for_each_entry(v, &volumes, list) {
 		if (v == own)
 			continue;
-		r = fclock_refuse_overlap(ti, bdev, v->meta,
-				   "the metadata device of another volume") ?:
+		r = fclock_refuse_overlap(ti, bdev, v->meta, "a metadata device") ?:
 			fclock_refuse_overlap(ti, bdev, v->origin,
-				       "the origin device of another volume");
+					      "another volume's origin device");
 		for (s = 0; !r && s < FCLOCK_MAX_SLOTS; s++)
 			r = fclock_refuse_overlap(ti, bdev, v->slot[s].bdev,
-					   "a copy device of another volume");
+						  "another volume's copy device");
 		if (r)
 			return r;
 	}
@@ -302,7 +320,7 @@ static struct fclock_volume *__new_volume(struct fclock_target *t)
 
 	lockdep_assert_held(&volumes_lock);
 	r = fclock_refuse_overlap(ti, t->dev->bdev, t->meta->bdev,
-			   "the metadata device") ?:
+				  "the metadata device") ?:
 		__check_unused(ti, t->meta->bdev, NULL) ?:
 		__check_unused(ti, t->dev->bdev, NULL) ?:
 		fclock_check_size(ti, t->dev->bdev, "origin") ?:
@@ -338,22 +356,23 @@ static struct fclock_volume *__new_volume(struct fclock_target *t)
 int fclock_origin_open(struct fclock_target *t)
 {
 	struct fclock_volume *v, *failed = NULL;
+	unsigned int noio;
 	int r;
 
-	mutex_lock(&volumes_lock);
+	noio = lock_volumes();
 	v = __find_volume(t->meta->bdev->bd_dev);
 	if (v) {
 		r = __check_present(t->ti, v) ?: __check_reload(t, v);
 	} else {
 		v = __new_volume(t);
 		if (IS_ERR(v)) {
-			mutex_unlock(&volumes_lock);
+			unlock_volumes(noio);
 			return PTR_ERR(v);
 		}
 		/* M may be slow, and others need not wait for it */
-		mutex_unlock(&volumes_lock);
+		unlock_volumes(noio);
 		r = fclock_read_metadata(v, t) ?: make_parts(v, t);
-		mutex_lock(&volumes_lock);
+		noio = lock_volumes();
 		v->ready = !r;
 		if (r) {
 			list_del(&v->list);
@@ -367,7 +386,7 @@ int fclock_origin_open(struct fclock_target *t)
 		t->volume = v;
 		add_target(t);
 	}
-	mutex_unlock(&volumes_lock);
+	unlock_volumes(noio);
 	if (failed)
 		free_volume(failed);
 	return r;
@@ -421,7 +440,7 @@ static int __check_copy(struct fclock_target *t, struct fclock_volume *v)
 	for (s = 0; !r && s < FCLOCK_MAX_SLOTS; s++)
 		if (s != t->map)
 			r = fclock_refuse_overlap(ti, bdev, v->slot[s].bdev,
-					   "the copy device of another slot");
+						  "another slot's copy device");
 	return r ?: fclock_check_size(ti, bdev, "copy") ?:
 		fclock_check_kind(ti, bdev, v->geo.grain << SECTOR_SHIFT, "copy");
 }
@@ -476,10 +495,11 @@ int fclock_copy_open(struct fclock_target *t)
 {
 	struct fclock_attachment *a;
 	struct fclock_volume *v;
+	unsigned int noio;
 	char name[16];
 	int r;
 
-	mutex_lock(&volumes_lock);
+	noio = lock_volumes();
 	v = __volume_of_copy(t);
 	if (IS_ERR(v)) {
 		r = PTR_ERR(v);
@@ -509,7 +529,7 @@ int fclock_copy_open(struct fclock_target *t)
 	t->volume = v;
 	add_target(t);
 out:
-	mutex_unlock(&volumes_lock);
+	unlock_volumes(noio);
 	return r;
 }
 
@@ -651,15 +671,16 @@ static void __attach(struct fclock_volume *v, unsigned int slot)
 int fclock_volume_resume(struct fclock_target *t)
 {
 	struct fclock_volume *v = t->volume;
+	unsigned int noio;
 	int r = 0;
 
-	mutex_lock(&volumes_lock);
+	noio = lock_volumes();
 	if (t->target == FCLOCK_TARGET_A)
 		r = __apply_args(v, &t->args);
 	if (!r)
 		r = __start(v);
 	if (!r && t->target != FCLOCK_TARGET_A)
 		__attach(v, t->map);
-	mutex_unlock(&volumes_lock);
+	unlock_volumes(noio);
 	return r;
 }

@@ -35,9 +35,9 @@
 #endif
 
 #define FCLOCK_DEFAULT_TIMEOUT	10000	/* ms */
-#define FCLOCK_MIN_TIMEOUT	100
+#define FCLOCK_MIN_TIMEOUT	1
 #define FCLOCK_MAX_TIMEOUT	600000
-#define FCLOCK_MAX_CACHE_KIB	(1ull << 40)
+#define FCLOCK_MAX_CACHE_KIB	BIT_ULL(40)
 
 /**
  * struct fclock_args - what a table of fclock-origin says
