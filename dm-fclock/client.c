@@ -591,6 +591,14 @@ void fclock_client_grant(struct fclock_core *core, struct fclock_peer *peer,
 	client_granted(core, obj, grant);
 }
 
+/* Answers a RELEASE_REQUEST for a lock that is not held. */
+static void object_not_held(struct fclock_core *core, struct fclock_object *obj,
+			    u64 id)
+{
+	obj->not_held_id = id;
+	fclock_queue_out(core, &core->peer[obj->owner], &obj->not_held);
+}
+
 /**
  * fclock_client_recall - RELEASE_REQUEST from @peer
  *
@@ -628,14 +636,16 @@ int fclock_client_recall(struct fclock_core *core, struct fclock_peer *peer,
 	obj = &peer->objects[place];
 	if (obj->state == FCLOCK_OBJ_RELEASING && obj->id == id)
 		return 0;
-	obj->not_held_id = id;
-	fclock_queue_out(core, peer, &obj->not_held);
+	object_not_held(core, obj, id);
 	return 0;
 }
 
 /* ------------------------------------------------- transitions, links, time */
 
-/* Back to the parked ones: the requests are of an older state, or nothing may be asked now. */
+/*
+ * Back to the parked ones: the requests are of an older state, or nothing may be asked now.
+ * The owner may have granted one and asked for it back already.
+ */
 void fclock_client_drop_requests(struct fclock_core *core)
 {
 	struct fclock_peer *peer;
@@ -651,13 +661,18 @@ void fclock_client_drop_requests(struct fclock_core *core)
 				continue;
 			object_unlink(open_tree(core, obj), obj);
 			list_splice_tail_init(&obj->waiters, &core->parked);
+			if (obj->recalled)
+				object_not_held(core, obj, obj->id);
 			object_free(core, obj);
 			peer->nr_open--;
 		}
 	}
 }
 
-/* Only when no I/O is under them: the node says PREPARED, or its instance ends. */
+/*
+ * Only when no I/O is under them: the node says PREPARED, or its instance ends. What was
+ * asked back is given back by word all the same: after an ABORT the owner still waits for it.
+ */
 void fclock_client_forget_locks(struct fclock_core *core)
 {
 	struct fclock_peer *peer;
@@ -668,12 +683,14 @@ void fclock_client_forget_locks(struct fclock_core *core)
 		for (i = 0; i < FCLOCK_OBJECTS; i++) {
 			struct fclock_object *obj = &peer->objects[i];
 
-			if (obj->state == FCLOCK_OBJ_HELD) {
-				object_unlink(&core->held[obj->target], obj);
-				peer->nr_held--;
-			} else if (obj->state != FCLOCK_OBJ_RELEASING) {
+			if (obj->state != FCLOCK_OBJ_HELD)
+				continue;
+			if (obj->recalled) {
+				object_release(core, obj);
 				continue;
 			}
+			object_unlink(&core->held[obj->target], obj);
+			peer->nr_held--;
 			object_free(core, obj);
 		}
 	}

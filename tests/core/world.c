@@ -200,6 +200,8 @@ static void settle(struct world *w)
 	}
 	tries = (w->now - began) / W_SEC;
 	if (!w->failed)
+		world_tell(w);
+	if (!w->failed)
 		w_fail(w, "not quiet after %u s: %s", tries, why);
 }
 

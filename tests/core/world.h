@@ -231,6 +231,7 @@ void node_crash(struct node *n);
 void node_gate_put(struct node *n, int map);
 void world_faults(struct world *w);
 void world_mend(struct world *w);
+void world_tell(struct world *w);
 bool world_quiet(struct world *w, char *why, size_t size);
 void node_check_end(struct node *n);
 

@@ -690,6 +690,73 @@ static bool core_quiet(struct node *n, char *why, size_t size)
 	return true;
 }
 
+static void tell_core(struct node *n)
+{
+	struct fclock_core *core = n->core;
+	struct fclock_record *rec;
+	struct fclock_object *obj;
+	unsigned int i, k;
+	struct bio *bio;
+
+	printf("# n%u: phase %u state %llu prep %llu primary phase %u retry %llu owners %llx gates %x granted %u waiting %u\n",
+	       n->id, core->phase, core->sb.state, core->prep.number,
+	       core->pri.phase, core->pri.retry_at, core->sb.owners,
+	       core->gates, core->nr_granted, core->nr_waiting);
+	printf("# n%u: own active %u ready %u starting %u failing %x copying %u committing %u loading %u attached %x\n",
+	       n->id, core->own.active, core->own.ready, core->own.starting,
+	       core->own.failing, core->own.nr_copying, core->own.committing,
+	       core->own.nr_loading, core->attached);
+	list_for_each_entry(bio, &n->bios, list)
+		printf("# n%u: bio t%u io %u %llu-%llu\n", n->id,
+		       bio->waiter.target, bio->waiter.io, bio->waiter.first,
+		       bio->waiter.last);
+	for (i = 0; i < FCLOCK_SPLITS; i++)
+		if (core->own.splits[i].state)
+			printf("# n%u: split %llu-%llu slots %x state %u waiters %u\n",
+			       n->id, core->own.splits[i].first,
+			       core->own.splits[i].last,
+			       core->own.splits[i].slots,
+			       core->own.splits[i].state,
+			       !list_empty(&core->own.splits[i].waiters));
+	for (i = 1; i <= n->w->cls->nodes; i++) {
+		printf("# n%u: peer %u link %u open %u held %u rec_open %u credits %u state %llu pending %x starved %u\n",
+		       n->id, i, core->peer[i].link, core->peer[i].nr_open,
+		       core->peer[i].nr_held, core->peer[i].rec_open,
+		       core->peer[i].credits, core->peer[i].state,
+		       core->peer[i].pending,
+		       !list_empty(&core->peer[i].starved));
+		for (k = 0; k < FCLOCK_OBJECTS; k++) {
+			obj = &core->peer[i].objects[k];
+			rec = &core->peer[i].records[k];
+			if (obj->state)
+				printf("# n%u:   object %llx state %u t%u kind %u %llu-%llu recalled %u users %u queued %u\n",
+				       n->id, obj->id, obj->state, obj->target,
+				       obj->kind, obj->first, obj->last,
+				       obj->recalled, obj->users,
+				       !list_empty(&obj->out.list));
+			if (rec->state)
+				printf("# n%u:   record %llx state %u t%u kind %u %llu-%llu (asked %llu-%llu) recalled %u queued %u %u\n",
+				       n->id, rec->id, rec->state, rec->target,
+				       rec->kind, rec->first, rec->last,
+				       rec->ask_first, rec->ask_last,
+				       rec->recalled, !list_empty(&rec->out.list),
+				       !list_empty(&rec->recall.list));
+		}
+	}
+}
+
+void world_tell(struct world *w)
+{
+	unsigned int i;
+
+	printf("# M: state %llu primary %u owners %llx epoch %llu members %llx\n",
+	       w->truth.state, w->truth.primary, w->truth.owners,
+	       w->truth.epoch, w->truth.members);
+	for (i = 1; i <= w->cls->nodes; i++)
+		if (w->node[i].core)
+			tell_core(&w->node[i]);
+}
+
 /* Nothing waits any more, and every node that should be there takes part. */
 bool world_quiet(struct world *w, char *why, size_t size)
 {
