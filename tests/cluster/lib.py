@@ -115,9 +115,7 @@ def load_module(node):
     """Loads the module of this tree; False if there is none."""
     if node.run('test -f /fc/dm-fclock.ko').rc:
         return False
-    node.sh('[ -d /sys/module/dm_fclock ] || { '
-            'for d in $(modinfo -F depends /fc/dm-fclock.ko | tr , " "); do '
-            'modprobe $d || exit 1; done; insmod /fc/dm-fclock.ko; }')
+    node.sh('load-fclock')
     return True
 
 
