@@ -9,6 +9,7 @@
 Every call takes a timeout in seconds and raises Timeout when it is over.
 """
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -277,8 +278,9 @@ def default_module():
 def compile_c(source, flags=()):
     """Builds one C file for host or guest; returns the cached program."""
     source = Path(source)
-    import hashlib
     key = hashlib.sha256(source.read_bytes() + repr(flags).encode())
+    for header in sorted(source.parent.glob('*.h')):
+        key.update(header.read_bytes())
     target = paths.cache_dir('guest', 'bin') / \
         f'{source.stem}-{key.hexdigest()[:16]}'
     if not target.exists():
@@ -295,7 +297,7 @@ def guest_files(module='default'):
     files = {}
     ko = default_module() if module == 'default' else module
     if ko:
-        files['fc/dm-fclock.ko'] = ko
+        files['fc/dm-fclock.ko'] = stripped(ko)
     for name in ('tests/guest', 'tests/cluster', 'tests/tools'):
         top = tree / name
         for path in sorted(top.glob('*')) if top.is_dir() else []:
@@ -307,6 +309,19 @@ def guest_files(module='default'):
     if script.exists():
         files['fc/bin/fclock'] = script
     return files
+
+
+def stripped(ko):
+    """The module without debug information, which only costs guest memory."""
+    raw = Path(ko).read_bytes()
+    target = paths.cache_dir('guest', 'bin') / \
+        f'ko-{hashlib.sha256(raw).hexdigest()[:16]}.ko'
+    if not target.exists():
+        part = f'{target}.{os.getpid()}'
+        subprocess.run(['strip', '-g', '-o', part, str(ko)], check=True)
+        os.rename(part, target)
+        image.prune(target.parent, 'ko-*', 8)
+    return target
 
 
 def module_trouble(ko, kern):
@@ -329,7 +344,7 @@ class Cluster:
                  cache='unsafe', array=None, slots=4, net=True, ttl=3600,
                  qemu_args=(), owned=True, timeout=240, attach=False):
         """shared: disks of all guests, disks: of each guest its own, both
-        {name: size}; files: {guest path: host path} added to the root;
+        {name: size} or {name: '@image file'} to copy; files: {guest path: host path} added to the root;
         array='volatile': shared disks forget unflushed writes at power_cut();
         owned: the guests end when this process does; ttl: when they end in any
         case, in seconds; timeout: for booting."""

@@ -232,15 +232,15 @@ class Guest:
         if self.state not in ('up', 'frozen') or not self._control:
             raise proto.Error(f'guest {self.nr} is {self.state}' +
                               (f': {self.why}' if self.why else ''))
-        stream = self._next
-        self._next += 1
-        self._streams[stream] = writer
         payload = proto.exec_payload(request['argv'], request.get('env', {}),
                                      request.get('pty', False),
                                      request.get('rows', 24),
                                      request.get('cols', 80))
         if len(payload) > 200000:
             raise proto.Error('command line too long')
+        stream = self._next
+        self._next += 1
+        self._streams[stream] = writer
         writer.write(b'{"ok":true}\n')
         self._control.write(proto.frame(proto.EXEC, payload, stream))
         parser = proto.Parser()
@@ -433,7 +433,7 @@ class Daemon:
                 raise proto.Error(f'no operation {op}')
             answer = await handler(request)
         except (proto.Error, asyncio.TimeoutError, OSError, KeyError,
-                ValueError) as e:
+                ValueError, subprocess.CalledProcessError) as e:
             answer = {'error': str(e) or type(e).__name__}
         try:
             writer.write(json.dumps(answer).encode() + b'\n')
@@ -485,7 +485,8 @@ class Daemon:
             await self.start_all()
             sock = self.run / 'ctl.sock'
             sock.unlink(missing_ok=True)
-            server = await asyncio.start_unix_server(self.client, sock)
+            server = await asyncio.start_unix_server(self.client, sock,
+                                                     limit=1 << 20)
             os.write(1, b'{"ok":true}\n')
             await self.done
         except (proto.Error, OSError) as e:
@@ -524,7 +525,13 @@ def parse_size(text):
 
 
 def make_disk(directory, label, size):
+    """A disk image; size may be "@FILE", then it is a copy of that image."""
     path = directory / f'{label}.raw'
+    if str(size).startswith('@'):
+        subprocess.run(['cp', '--sparse=always', '--reflink=auto', size[1:],
+                        str(path)], check=True)
+        path.chmod(0o600)
+        size = path.stat().st_size
     with open(path, 'ab') as f:
         f.truncate(parse_size(size))
     return path

@@ -27,7 +27,8 @@ util-linux-extra xfsprogs xxd'''.split()
 HOST_PACKAGES = '''gcc libc6-dev binutils qemu-system-x86 qemu-utils
 kmod'''.split()
 
-PYTHON = '3.11'
+# The host's own, not one that a user has put in front of it.
+PYTHON = os.path.realpath('/usr/bin/python3').partition('python')[2] or '3.11'
 PYTHON_SKIP = {'idlelib', 'lib2to3', 'ensurepip', 'test', 'tests', 'distutils',
                'pydoc_data', 'tkinter', 'turtledemo', 'venv', 'wsgiref',
                '__pycache__', 'sqlite3', 'curses', 'dbm', 'xmlrpc'}
@@ -90,6 +91,18 @@ backup {
 	backup = 0
 	archive = 0
 }
+'''
+
+
+# insmod knows no dependencies, and the module is not below /lib/modules.
+LOAD_FCLOCK = '''#!/bin/sh
+# Loads the module of this tree: load-fclock [KO]
+ko=${1:-/fc/dm-fclock.ko}
+[ -d /sys/module/dm_fclock ] && exit 0
+for dep in $(modinfo -F depends "$ko" | tr , ' '); do
+	modprobe "$dep" || exit 1
+done
+exec insmod "$ko"
 '''
 
 
@@ -336,6 +349,7 @@ def write_userland(target, work):
             f'10.77.0.{i} node{i}\n' for i in range(1, 65))).encode())
         out.data('etc/nsswitch.conf', b'hosts: files\n')
         out.data('etc/lvm/lvm.conf', LVM_CONF.encode())
+        out.data('usr/bin/load-fclock', LOAD_FCLOCK.encode(), 0o755)
         out.data('root/.bashrc', b"PS1='[\\h \\w]\\$ '\n")
         out.end()
 

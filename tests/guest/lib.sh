@@ -246,13 +246,9 @@ fail_on_dmesg() {
 
 # load_fclock: the module and what it depends on; skips all without one
 load_fclock() {
-	local dep
 	[ -d /sys/module/dm_fclock ] && return 0
 	[ -f "$FC_KO" ] || plan skip "no module at $FC_KO"
-	for dep in $(modinfo -F depends "$FC_KO" | tr , ' '); do
-		must modprobe "$dep"
-	done
-	must insmod "$FC_KO"
+	must load-fclock "$FC_KO"
 	cleanup rmmod dm_fclock
 }
 
