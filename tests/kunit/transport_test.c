@@ -1,0 +1,750 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests of the transport: nodes of a toy core speak with each other and with
+ * strangers over the loopback device of this kernel, with lockdep looking on.
+ */
+#include <kunit/test.h>
+#include <linux/delay.h>
+#include <linux/kthread.h>
+#include <linux/netdevice.h>
+#include <linux/random.h>
+#include <linux/rtnetlink.h>
+#include <linux/slab.h>
+#include <net/net_namespace.h>
+#include <net/sock.h>
+#include "transport.h"
+
+#define NODES		3
+#define FIRST_PORT	7788
+#define HEADER		sizeof(struct fclock_wire_header)
+#define HELLO		sizeof(struct fclock_wire_hello)
+#define WAIT_MS		20000
+/* Longer than the transport waits for a HELLO. */
+#define STRANGER_S	8
+
+struct toy_link {
+	bool up, greet, welcome;	/* greet: HELLO or WELCOME is due */
+	unsigned int opened, adopted, lost, refused;
+	unsigned int want, asked;	/* frames to send */
+	unsigned int owe;		/* echoes to send */
+	unsigned int got, echoed;
+	unsigned int wrong;		/* what must not happen */
+	u64 seq_in, seq_out;		/* of the connection */
+};
+
+struct toy {
+	struct fclock_transport *t;
+	unsigned int node;
+	spinlock_t lock;		/* all below */
+	bool running, refuse;
+	struct toy_link link[NODES + 1];
+};
+
+struct cluster {
+	struct kunit *test;
+	struct toy toy[NODES + 1];
+};
+
+/* ---- The toy core ---- */
+
+static struct toy_link *enter(struct toy *toy, unsigned int node,
+			      unsigned long *flags)
+{
+	spin_lock_irqsave(&toy->lock, *flags);
+	if (!toy->running)
+		toy->link[node].wrong++;
+	return &toy->link[node];
+}
+
+static void leave(struct toy *toy, unsigned long flags)
+{
+	spin_unlock_irqrestore(&toy->lock, flags);
+}
+
+static void link_up(struct toy_link *l, bool welcome)
+{
+	l->up = true;
+	l->greet = true;
+	l->welcome = welcome;
+	l->owe = 0;
+	l->seq_in = welcome;
+	l->seq_out = 0;
+}
+
+static void toy_opened(void *ctx, unsigned int node)
+{
+	struct toy *toy = ctx;
+	unsigned long flags;
+	struct toy_link *l = enter(toy, node, &flags);
+
+	l->wrong += l->up;
+	l->opened++;
+	link_up(l, false);
+	leave(toy, flags);
+}
+
+static int write_frame(struct toy_link *l, void *buf, u8 type, u32 length)
+{
+	struct fclock_msg msg = {
+		.type = type,
+		.length = length,
+		.sender = 1,
+		.seq = ++l->seq_out,
+		.state = 1,
+	};
+
+	fclock_wire_encode_header(buf, &msg);
+	return HEADER + length;
+}
+
+static int write_greeting(struct toy *toy, struct toy_link *l, void *buf,
+			  unsigned int node, u8 type, int refusal)
+{
+	struct fclock_wire_hello *hello = buf + HEADER;
+
+	memset(hello, 0, sizeof(*hello));
+	hello->min_version = FCLOCK_WIRE_VERSION;
+	hello->max_version = FCLOCK_WIRE_VERSION;
+	hello->node_id = toy->node;
+	hello->peer_id = node;
+	hello->refusal = cpu_to_le32(refusal);
+	hello->length = cpu_to_le64(1 << 20);
+	hello->grain = cpu_to_le32(FCLOCK_DEFAULT_GRAIN);
+	hello->trigger_timeout = cpu_to_le32(10000);
+	strscpy(hello->host, "toy", sizeof(hello->host));
+	return write_frame(l, buf, type, HELLO);
+}
+
+static int toy_hello(void *ctx, unsigned int node, const struct fclock_msg *msg,
+		     const struct fclock_wire_hello *hello, void *refusal,
+		     size_t *refusal_len)
+{
+	struct toy *toy = ctx;
+	unsigned long flags;
+	struct toy_link *l = enter(toy, node, &flags);
+	struct toy_link other = {};
+	int r = 0;
+
+	l->wrong += hello->node_id != node;
+	if (toy->refuse) {
+		*refusal_len = write_greeting(toy, &other, refusal, node,
+					      FCLOCK_WELCOME, EACCES);
+		r = -EACCES;
+	} else {
+		l->adopted++;
+		link_up(l, true);
+	}
+	leave(toy, flags);
+	return r;
+}
+
+/* The bytes of a large frame follow from its number. */
+static void fill(u8 *payload, u64 seq)
+{
+	unsigned int i;
+
+	for (i = 0; i < FCLOCK_MD_BLOCK_SIZE; i++)
+		payload[i] = seq * 7 + i;
+}
+
+static bool filled(const u8 *payload, u64 seq)
+{
+	unsigned int i;
+
+	for (i = 0; i < FCLOCK_MD_BLOCK_SIZE; i++)
+		if (payload[i] != (u8)(seq * 7 + i))
+			return false;
+	return true;
+}
+
+static int toy_receive(void *ctx, unsigned int node,
+		       const struct fclock_msg *msg, const void *payload)
+{
+	struct toy *toy = ctx;
+	unsigned long flags;
+	struct toy_link *l = enter(toy, node, &flags);
+	const struct fclock_wire_hello *hello = payload;
+	int r = 0;
+
+	l->wrong += !l->up || msg->seq != ++l->seq_in;
+	switch (msg->type) {
+	case FCLOCK_WELCOME:
+		if (hello->refusal) {
+			l->refused++;
+			r = -EACCES;
+		}
+		break;
+	case FCLOCK_RESUME:
+		l->wrong += !filled(payload, msg->seq);
+		l->got++;
+		l->owe++;
+		fclock_transport_kick(toy->t, node);
+		break;
+	case FCLOCK_BYE:
+		l->echoed++;
+		break;
+	}
+	leave(toy, flags);
+	return r;
+}
+
+static int toy_next_frame(void *ctx, unsigned int node, void *buf)
+{
+	struct toy *toy = ctx;
+	unsigned long flags;
+	struct toy_link *l = enter(toy, node, &flags);
+	int r = 0;
+
+	l->wrong += !l->up;
+	if (l->greet) {
+		l->greet = false;
+		r = write_greeting(toy, l, buf, node, l->welcome ?
+				   FCLOCK_WELCOME : FCLOCK_HELLO, 0);
+	} else if (l->seq_in && l->owe) {
+		l->owe--;
+		r = write_frame(l, buf, FCLOCK_BYE, 0);
+	} else if (l->seq_in && l->want) {
+		l->want--;
+		fill(buf + HEADER, l->seq_out + 1);
+		r = write_frame(l, buf, FCLOCK_RESUME, FCLOCK_MD_BLOCK_SIZE);
+	}
+	leave(toy, flags);
+	return r;
+}
+
+static void toy_lost(void *ctx, unsigned int node)
+{
+	struct toy *toy = ctx;
+	unsigned long flags;
+	struct toy_link *l = enter(toy, node, &flags);
+
+	l->wrong += !l->up;
+	l->up = false;
+	l->lost++;
+	leave(toy, flags);
+}
+
+static u64 toy_grains(void *ctx)
+{
+	return 1024;
+}
+
+static const struct fclock_transport_ops toy_ops = {
+	.opened = toy_opened,
+	.hello = toy_hello,
+	.receive = toy_receive,
+	.next_frame = toy_next_frame,
+	.lost = toy_lost,
+	.grains = toy_grains,
+};
+
+/* ---- Clusters of them ---- */
+
+static struct fclock_addr loopback(sa_family_t family, u16 port)
+{
+	struct fclock_addr addr = {};
+
+	if (family == AF_INET6) {
+		addr.in6.sin6_family = AF_INET6;
+		addr.in6.sin6_addr = in6addr_loopback;
+		addr.in6.sin6_port = htons(port);
+	} else {
+		addr.in4.sin_family = AF_INET;
+		addr.in4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		addr.in4.sin_port = htons(port);
+	}
+	return addr;
+}
+
+static unsigned int others(struct fclock_peer_addr *peers, sa_family_t family,
+			   unsigned int node)
+{
+	unsigned int i, n = 0;
+
+	for (i = 1; i <= NODES; i++) {
+		if (i == node)
+			continue;
+		peers[n].node = i;
+		peers[n++].addr = loopback(family, FIRST_PORT + i);
+	}
+	return n;
+}
+
+static void create_node(struct cluster *c, sa_family_t family,
+			unsigned int node)
+{
+	struct fclock_addr listen = loopback(family, FIRST_PORT + node);
+	struct fclock_peer_addr peers[NODES];
+	unsigned int n = others(peers, family, node);
+	struct toy *toy = &c->toy[node];
+
+	toy->node = node;
+	spin_lock_init(&toy->lock);
+	toy->t = fclock_transport_create(&init_net, node, &listen, peers, n,
+					 true, &toy_ops, toy);
+	KUNIT_ASSERT_FALSE(c->test, IS_ERR(toy->t));
+}
+
+static void start_node(struct cluster *c, unsigned int node)
+{
+	struct toy *toy = &c->toy[node];
+	unsigned int i;
+
+	for (i = 1; i <= NODES; i++)
+		toy->link[i].up = false;
+	toy->running = true;
+	KUNIT_ASSERT_EQ(c->test, fclock_transport_start(toy->t), 0);
+}
+
+static void stop_node(struct cluster *c, unsigned int node)
+{
+	fclock_transport_stop(c->toy[node].t);
+	/* From now on a call is wrong. */
+	c->toy[node].running = false;
+}
+
+static struct cluster *cluster(struct kunit *test, sa_family_t family)
+{
+	struct cluster *c = kunit_kzalloc(test, sizeof(*c), GFP_KERNEL);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, c);
+	c->test = test;
+	for (i = 1; i <= NODES; i++)
+		create_node(c, family, i);
+	return c;
+}
+
+static void end_cluster(struct cluster *c)
+{
+	unsigned int i, j;
+
+	for (i = 1; i <= NODES; i++) {
+		stop_node(c, i);
+		fclock_transport_destroy(c->toy[i].t);
+	}
+	for (i = 1; i <= NODES; i++)
+		for (j = 1; j <= NODES; j++)
+			KUNIT_EXPECT_EQ(c->test, c->toy[i].link[j].wrong, 0);
+}
+
+static bool all_up(struct cluster *c)
+{
+	unsigned int i, j;
+
+	for (i = 1; i <= NODES; i++)
+		for (j = 1; j <= NODES; j++)
+			if (i != j && !READ_ONCE(c->toy[i].link[j].up))
+				return false;
+	return true;
+}
+
+static bool all_echoed(struct cluster *c)
+{
+	unsigned int i, j;
+
+	for (i = 1; i <= NODES; i++)
+		for (j = 1; j <= NODES; j++)
+			if (READ_ONCE(c->toy[i].link[j].echoed) !=
+			    c->toy[i].link[j].asked)
+				return false;
+	return true;
+}
+
+#define wait_for(c, cond) do {						\
+	unsigned int _ms;						\
+									\
+	for (_ms = 0; _ms < WAIT_MS && !(cond); _ms += 10)		\
+		msleep(10);						\
+	KUNIT_EXPECT_TRUE((c)->test, cond);				\
+} while (0)
+
+static void ask(struct cluster *c, unsigned int from, unsigned int to,
+		unsigned int count)
+{
+	struct toy *toy = &c->toy[from];
+
+	spin_lock_irq(&toy->lock);
+	toy->link[to].want += count;
+	toy->link[to].asked += count;
+	spin_unlock_irq(&toy->lock);
+	fclock_transport_kick(toy->t, to);
+}
+
+static void ask_all(struct cluster *c, unsigned int count)
+{
+	unsigned int i, j;
+
+	for (i = 1; i <= NODES; i++)
+		for (j = 1; j <= NODES; j++)
+			if (i != j)
+				ask(c, i, j, count);
+}
+
+static struct cluster *running_cluster(struct kunit *test, sa_family_t family)
+{
+	struct cluster *c = cluster(test, family);
+	unsigned int i;
+
+	for (i = 1; i <= NODES; i++)
+		start_node(c, i);
+	wait_for(c, all_up(c));
+	return c;
+}
+
+/* ---- Tests ---- */
+
+static void exchange(struct kunit *test, sa_family_t family)
+{
+	struct cluster *c = running_cluster(test, family);
+
+	ask_all(c, 200);
+	wait_for(c, all_echoed(c));
+	KUNIT_EXPECT_EQ(test, c->toy[1].link[3].adopted, 1);
+	KUNIT_EXPECT_EQ(test, c->toy[3].link[1].opened, 1);
+	KUNIT_EXPECT_EQ(test, c->toy[3].link[1].adopted, 0);
+	end_cluster(c);
+}
+
+static void exchange_ipv4(struct kunit *test)
+{
+	exchange(test, AF_INET);
+}
+
+static void exchange_ipv6(struct kunit *test)
+{
+	exchange(test, AF_INET6);
+}
+
+static void reconnects(struct kunit *test)
+{
+	struct cluster *c = running_cluster(test, AF_INET);
+	struct toy_link *l = &c->toy[2].link[1];
+
+	fclock_transport_disconnect(c->toy[1].t, 2);
+	wait_for(c, READ_ONCE(l->opened) == 2 && all_up(c));
+	KUNIT_EXPECT_EQ(test, l->lost, 1);
+	KUNIT_EXPECT_EQ(test, c->toy[1].link[2].lost, 1);
+	KUNIT_EXPECT_EQ(test, c->toy[1].link[3].lost, 0);
+	ask_all(c, 20);
+	wait_for(c, all_echoed(c));
+	end_cluster(c);
+}
+
+static void starts_again(struct kunit *test)
+{
+	struct cluster *c = running_cluster(test, AF_INET);
+	unsigned int i, j;
+
+	for (i = 0; i < 4; i++) {
+		for (j = 1; j <= NODES; j++)
+			ask(c, j, 1 + j % NODES, 500);
+		msleep(20 * i);
+		j = 1 + i % NODES;
+		stop_node(c, j);
+		fclock_transport_kick(c->toy[j].t, 1 + j % NODES);
+		start_node(c, j);
+		wait_for(c, all_up(c));
+	}
+	end_cluster(c);
+}
+
+static void refuses(struct kunit *test)
+{
+	struct cluster *c = cluster(test, AF_INET);
+	struct toy_link *l = &c->toy[2].link[1];
+
+	c->toy[1].refuse = true;
+	start_node(c, 1);
+	start_node(c, 2);
+	wait_for(c, READ_ONCE(l->refused) >= 2);
+	KUNIT_EXPECT_EQ(test, c->toy[1].link[2].adopted, 0);
+	WRITE_ONCE(c->toy[1].refuse, false);
+	wait_for(c, READ_ONCE(l->up) && READ_ONCE(c->toy[1].link[2].up));
+	KUNIT_EXPECT_EQ(test, l->lost, l->opened - 1);
+	end_cluster(c);
+}
+
+static void drains(struct kunit *test)
+{
+	struct cluster *c = running_cluster(test, AF_INET);
+
+	ask(c, 1, 2, 300);
+	fclock_transport_drain(c->toy[1].t, WAIT_MS);
+	stop_node(c, 1);
+	wait_for(c, READ_ONCE(c->toy[2].link[1].got) == 300);
+	end_cluster(c);
+}
+
+static void changes_peers(struct kunit *test)
+{
+	struct cluster *c = running_cluster(test, AF_INET);
+	struct fclock_peer_addr peers[NODES];
+	unsigned int n = others(peers, AF_INET, 1);
+	struct fclock_transport *t = c->toy[1].t;
+
+	KUNIT_EXPECT_EQ(test, fclock_transport_set_peers(t, peers, n), 0);
+	msleep(100);
+	KUNIT_EXPECT_EQ(test, c->toy[1].link[2].lost, 0);
+	/* Without node 3. */
+	KUNIT_EXPECT_EQ(test, fclock_transport_set_peers(t, peers, 1), 0);
+	wait_for(c, READ_ONCE(c->toy[1].link[3].lost) == 1);
+	KUNIT_EXPECT_EQ(test, c->toy[1].link[2].lost, 0);
+	KUNIT_EXPECT_EQ(test, fclock_transport_set_peers(t, peers, n), 0);
+	wait_for(c, all_up(c));
+	peers[0].node = 1;
+	KUNIT_EXPECT_EQ(test, fclock_transport_set_peers(t, peers, n), -EINVAL);
+	peers[0].node = 2;
+	peers[0].addr = loopback(AF_INET6, FIRST_PORT);
+	KUNIT_EXPECT_EQ(test, fclock_transport_set_peers(t, peers, n),
+			-EAFNOSUPPORT);
+	end_cluster(c);
+}
+
+/* ---- Strangers ---- */
+
+static struct socket *stranger(struct kunit *test, u16 port)
+{
+	struct fclock_addr from = loopback(AF_INET, port);
+	struct fclock_addr to = loopback(AF_INET, FIRST_PORT + 1);
+	struct socket *sock;
+
+	KUNIT_ASSERT_EQ(test, sock_create_kern(&init_net, AF_INET, SOCK_STREAM,
+					       IPPROTO_TCP, &sock), 0);
+	sock_set_reuseaddr(sock->sk);
+	sock_no_linger(sock->sk);
+	sock->sk->sk_rcvtimeo = STRANGER_S * HZ;
+	KUNIT_ASSERT_EQ(test, kernel_bind(sock, (void *)&from,
+					  sizeof(from.in4)), 0);
+	KUNIT_ASSERT_EQ(test, kernel_connect(sock, (void *)&to,
+					     sizeof(to.in4), 0), 0);
+	return sock;
+}
+
+static int stranger_reads(struct socket *sock, void *buf, size_t len)
+{
+	struct msghdr msg = {};
+	struct kvec iov = { .iov_base = buf, .iov_len = len };
+
+	return kernel_recvmsg(sock, &msg, &iov, 1, len, MSG_WAITALL);
+}
+
+static void stranger_sends(struct socket *sock, void *buf, size_t len)
+{
+	struct msghdr msg = { .msg_flags = MSG_NOSIGNAL };
+	struct kvec iov = { .iov_base = buf, .iov_len = len };
+
+	kernel_sendmsg(sock, &msg, &iov, 1, len);
+}
+
+/* Is cut off, however politely. */
+static void expect_cut(struct kunit *test, struct socket *sock)
+{
+	u8 byte;
+	int r = stranger_reads(sock, &byte, 1);
+
+	KUNIT_EXPECT_TRUE(test, r == 0 || r == -ECONNRESET || r == -EPIPE);
+	sock_release(sock);
+}
+
+enum oddity {
+	GARBAGE,
+	LONG,
+	SHORT,
+	HALF,
+	SILENT,
+	OTHER_TYPE,
+	OTHER_VERSION,
+	STRANGE_NODE,
+	LOWER_NODE,
+	WILD_NODE,
+	NR_ODDITIES,
+};
+
+static size_t odd_hello(u8 *buf, enum oddity oddity)
+{
+	struct toy toy = { .node = 2 };
+	struct toy_link l = {};
+	struct fclock_wire_header *header = (void *)buf;
+	struct fclock_wire_hello *hello = (void *)buf + HEADER;
+	size_t len = write_greeting(&toy, &l, buf, 1, FCLOCK_HELLO, 0);
+
+	switch (oddity) {
+	case GARBAGE:
+		get_random_bytes(buf, len);
+		break;
+	case LONG:
+		header->length = cpu_to_le32(~0);
+		break;
+	case SHORT:
+		header->length = cpu_to_le32(HELLO - 8);
+		break;
+	case HALF:
+		return len / 2;
+	case SILENT:
+		return 0;
+	case OTHER_TYPE:
+		header->type = FCLOCK_WELCOME;
+		break;
+	case OTHER_VERSION:
+		header->version++;
+		break;
+	case STRANGE_NODE:
+		hello->node_id = NODES + 1;
+		break;
+	case LOWER_NODE:
+		hello->node_id = 1;
+		break;
+	case WILD_NODE:
+		hello->node_id = 255;
+		break;
+	default:
+		break;
+	}
+	return len;
+}
+
+static void strangers(struct kunit *test)
+{
+	struct cluster *c = cluster(test, AF_INET);
+	struct socket *sock[NR_ODDITIES + 1];
+	u8 *buf = kunit_kzalloc(test, FCLOCK_HELLO_FRAME, GFP_KERNEL);
+	unsigned int i;
+	size_t len;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, buf);
+	start_node(c, 1);
+	for (i = 0; i < NR_ODDITIES; i++) {
+		sock[i] = stranger(test, 700 + i);
+		len = odd_hello(buf, i);
+		if (len)
+			stranger_sends(sock[i], buf, len);
+		/* Those that may wait for the deadline do so together. */
+		if (i != HALF && i != SILENT)
+			expect_cut(test, sock[i]);
+	}
+	/* An unprivileged port; and the right words do not help. */
+	sock[i] = stranger(test, 2000);
+	stranger_sends(sock[i], buf, odd_hello(buf, NR_ODDITIES));
+	expect_cut(test, sock[i]);
+	expect_cut(test, sock[HALF]);
+	expect_cut(test, sock[SILENT]);
+	KUNIT_EXPECT_EQ(test, c->toy[1].link[2].adopted, 0);
+	end_cluster(c);
+}
+
+/* A peer that speaks well, then not. */
+static void bad_frames(struct kunit *test)
+{
+	static const u8 type[] = {
+		FCLOCK_HELLO, FCLOCK_WELCOME, FCLOCK_LOCK_REQUEST, 99,
+		FCLOCK_RESUME,
+	};
+	struct cluster *c = cluster(test, AF_INET);
+	struct toy_link *l = &c->toy[1].link[2];
+	u8 *buf = kunit_kzalloc(test, FCLOCK_FRAME_MAX, GFP_KERNEL);
+	struct fclock_wire_header *header = (void *)buf;
+	struct socket *sock;
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, buf);
+	start_node(c, 1);
+	for (i = 0; i < ARRAY_SIZE(type); i++) {
+		sock = stranger(test, 800 + i);
+		stranger_sends(sock, buf, odd_hello(buf, NR_ODDITIES));
+		KUNIT_EXPECT_EQ(test, stranger_reads(sock, buf,
+						     FCLOCK_HELLO_FRAME),
+				(int)FCLOCK_HELLO_FRAME);
+		KUNIT_EXPECT_EQ(test, header->type, FCLOCK_WELCOME);
+		KUNIT_EXPECT_TRUE(test, READ_ONCE(l->up));
+
+		odd_hello(buf, NR_ODDITIES);
+		header->type = type[i];
+		if (type[i] == FCLOCK_RESUME)
+			header->length = cpu_to_le32(FCLOCK_MD_BLOCK_SIZE + 1);
+		if (type[i] == FCLOCK_LOCK_REQUEST)
+			header->length = cpu_to_le32(24);
+		stranger_sends(sock, buf, FCLOCK_HELLO_FRAME);
+		expect_cut(test, sock);
+		wait_for(c, READ_ONCE(l->lost) == i + 1);
+		KUNIT_EXPECT_EQ(test, l->adopted, i + 1);
+	}
+	end_cluster(c);
+}
+
+/* The newer connection of a node replaces the older one without a loss. */
+static void replaces(struct kunit *test)
+{
+	struct cluster *c = cluster(test, AF_INET);
+	struct toy_link *l = &c->toy[1].link[2];
+	u8 *buf = kunit_kzalloc(test, FCLOCK_HELLO_FRAME, GFP_KERNEL);
+	struct socket *sock[2];
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, buf);
+	start_node(c, 1);
+	for (i = 0; i < 2; i++) {
+		sock[i] = stranger(test, 900 + i);
+		stranger_sends(sock[i], buf, odd_hello(buf, NR_ODDITIES));
+		KUNIT_EXPECT_EQ(test, stranger_reads(sock[i], buf,
+						     FCLOCK_HELLO_FRAME),
+				(int)FCLOCK_HELLO_FRAME);
+	}
+	expect_cut(test, sock[0]);
+	KUNIT_EXPECT_EQ(test, l->adopted, 2);
+	KUNIT_EXPECT_EQ(test, l->lost, 0);
+	sock_release(sock[1]);
+	wait_for(c, READ_ONCE(l->lost) == 1);
+	end_cluster(c);
+}
+
+static void address_in_use(struct kunit *test)
+{
+	struct cluster *c = cluster(test, AF_INET);
+	struct fclock_addr listen = loopback(AF_INET, FIRST_PORT + 1);
+	struct fclock_transport *t;
+
+	start_node(c, 1);
+	t = fclock_transport_create(&init_net, 9, &listen, NULL, 0, true,
+				    &toy_ops, &c->toy[2]);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(t));
+	KUNIT_EXPECT_EQ(test, fclock_transport_start(t), -EADDRINUSE);
+	stop_node(c, 1);
+	KUNIT_EXPECT_EQ(test, fclock_transport_start(t), 0);
+	fclock_transport_destroy(t);
+	end_cluster(c);
+}
+
+/* Nobody else is there this early. */
+static int loopback_up(struct kunit_suite *suite)
+{
+	struct net_device *lo = init_net.loopback_dev;
+	int r;
+
+	rtnl_lock();
+	r = dev_change_flags(lo, lo->flags | IFF_UP, NULL);
+	rtnl_unlock();
+	return r;
+}
+
+static struct kunit_case transport_cases[] = {
+	KUNIT_CASE(exchange_ipv4),
+	KUNIT_CASE(exchange_ipv6),
+	KUNIT_CASE(reconnects),
+	KUNIT_CASE(starts_again),
+	KUNIT_CASE(refuses),
+	KUNIT_CASE(drains),
+	KUNIT_CASE(changes_peers),
+	KUNIT_CASE(strangers),
+	KUNIT_CASE(bad_frames),
+	KUNIT_CASE(replaces),
+	KUNIT_CASE(address_in_use),
+	{}
+};
+
+static struct kunit_suite transport_suite = {
+	.name = "fclock-transport",
+	.suite_init = loopback_up,
+	.test_cases = transport_cases,
+};
+kunit_test_suite(transport_suite);
