@@ -131,7 +131,7 @@ like() {
 
 # num GOT OPERATOR WANTED DESCRIPTION: -eq -ne -lt -le -gt -ge
 num() {
-	if [ "$1" "$2" "$3" ]; then
+	if test "$1" "$2" "$3"; then
 		pass "$4"
 		return 0
 	fi
