@@ -112,8 +112,8 @@ enum fclock_pending {
 	FCLOCK_SEND_PREPARED,
 	FCLOCK_SEND_ANSWER,
 	FCLOCK_SEND_WISH,
-	FCLOCK_SEND_ASK,
 	FCLOCK_SEND_CANCEL,
+	FCLOCK_SEND_ASK,
 	FCLOCK_SEND_PING,
 	FCLOCK_SEND_BYE,
 };
@@ -482,6 +482,7 @@ struct fclock_core {
 	u64 ping_at;
 	u64 said_waiting;		/* for whom the log already said we wait */
 	bool reading;
+	bool news;			/* since that read began: it proves nothing about the role */
 	bool wish_dirty;		/* the primary is to be told what this node wants */
 	bool leave_now;
 	bool settling;

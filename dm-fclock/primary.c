@@ -597,14 +597,16 @@ static void wish_set(struct fclock_core *core, struct fclock_peer *peer,
 static void ask_cancelled(struct fclock_core *core, struct fclock_peer *peer,
 			  u64 id)
 {
-	if (peer->asked.id != id)
+	/* ids rise: it is about that one and all before it */
+	if (peer->asked.id > id)
 		return;
 	if (peer->asked.queued) {
 		list_del_init(&peer->asked.list);
 		peer->asked.queued = false;
-	} else if (core->pri.asker == peer->node &&
-		   core->pri.phase == FCLOCK_PRI_PREPARING) {
-		primary_abort(core, -EINTR);
+	} else if (core->pri.asker == peer->node) {
+		core->pri.asker = 0;
+		if (core->pri.phase == FCLOCK_PRI_PREPARING)
+			primary_abort(core, -EINTR);
 	}
 }
 
@@ -621,12 +623,11 @@ static void ask_add(struct fclock_core *core, struct fclock_peer *peer, u64 id,
 		answer(core, peer->node, id, -EAGAIN, "the primary moved");
 		return;
 	}
-	if (peer->asked.queued || core->pri.asker == peer->node) {
-		if (peer->asked.id != id)
-			answer(core, peer->node, id, -EBUSY,
-			       "another one is under way");
-		return;
-	}
+	/* A node asks one at a time: nobody waits for the one before any more. */
+	if (peer->asked.queued)
+		list_del_init(&peer->asked.list);
+	if (core->pri.asker == peer->node)
+		core->pri.asker = 0;
 	peer->asked.id = id;
 	peer->asked.kind = ask->kind;
 	peer->asked.slots = slots;
