@@ -167,6 +167,7 @@ static void read_super(struct fclock_core *core)
 	    core->pri.phase == FCLOCK_PRI_TAKING)
 		return;
 	core->reading = true;
+	core->news = false;
 	core->ops->read_super(core);
 }
 
@@ -174,6 +175,7 @@ static void read_super(struct fclock_core *core)
 void fclock_members_news(struct fclock_core *core)
 {
 	fclock_primary_gone(core);
+	core->news = core->reading;
 	if (!fclock_reads_wanted(core))
 		return;
 	core->reread_at = core->ops->now(core) + FCLOCK_RETRY_MS;
@@ -218,32 +220,45 @@ static void super_seen(struct fclock_core *core, const struct fclock_super *sb)
 		say_waiting(core, sb);
 }
 
+static void empty_seen(struct fclock_core *core)
+{
+	core->md_error = false;
+	if (may_take(core, NULL))
+		take_empty(core);
+	else
+		say_waiting(core, NULL);
+}
+
+static void super_read(struct fclock_core *core, int error,
+		       const struct fclock_super *sb)
+{
+	core->reread_at = core->ops->now(core) + FCLOCK_RETRY_MS;
+	fclock_arm(core, core->reread_at);
+	if (!error && !fclock_same_geometry(core, sb))
+		error = -EMEDIUMTYPE;
+	if (core->news) {
+		/* who is gone may have written after the read and before the news */
+		read_super(core);
+	} else if (!error) {
+		super_seen(core, sb);
+	} else if (error == -ENODATA && !core->formatted) {
+		empty_seen(core);
+	} else {
+		if (!core->md_error)
+			fclock_say(core, "the superblock cannot be read: error %d",
+				   error);
+		core->md_error = true;
+	}
+}
+
 void fclock_core_super_read(struct fclock_core *core, int error,
 			    const struct fclock_super *sb)
 {
 	lockdep_assert_held(core->lock);
 
 	core->reading = false;
-	if (fclock_reads_wanted(core)) {
-		core->reread_at = core->ops->now(core) + FCLOCK_RETRY_MS;
-		fclock_arm(core, core->reread_at);
-		if (!error && !fclock_same_geometry(core, sb))
-			error = -EMEDIUMTYPE;
-		if (!error) {
-			super_seen(core, sb);
-		} else if (error == -ENODATA && !core->formatted) {
-			core->md_error = false;
-			if (may_take(core, NULL))
-				take_empty(core);
-			else
-				say_waiting(core, NULL);
-		} else {
-			if (!core->md_error)
-				fclock_say(core, "the superblock cannot be read: error %d",
-					   error);
-			core->md_error = true;
-		}
-	}
+	if (fclock_reads_wanted(core))
+		super_read(core, error, sb);
 	fclock_check_ended(core);
 	fclock_settle(core);
 }

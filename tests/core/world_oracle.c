@@ -153,9 +153,11 @@ void oracle_super(struct world *w)
 					s, N(is->generation));
 			}
 		} else if (is->state != slot->state &&
-			   !(slot->state == FCLOCK_SLOT_ACTIVE &&
-			     is->state == FCLOCK_SLOT_COMPLETE)) {
-			check_still(w, s, false);
+			   (slot->state != FCLOCK_SLOT_COMPLETE ||
+			    is->state != FCLOCK_SLOT_ACTIVE) &&
+			   (slot->state != FCLOCK_SLOT_ACTIVE ||
+			    is->state != FCLOCK_SLOT_COMPLETE)) {
+			check_still(w, s, false);	/* a view closes no gate */
 		}
 		if (is->state == FCLOCK_SLOT_COMPLETE &&
 		    slot->state != FCLOCK_SLOT_COMPLETE)
