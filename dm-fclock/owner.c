@@ -450,6 +450,22 @@ void fclock_owner_retry(struct fclock_core *core)
 		owner_scan(core);
 }
 
+/* A client that asks in @state has dropped what it asked in older ones. */
+static void drop_older(struct fclock_core *core, struct fclock_peer *peer,
+		       u64 state)
+{
+	unsigned int i;
+
+	for (i = 0; i < FCLOCK_OBJECTS; i++) {
+		struct fclock_record *rec = &peer->records[i];
+
+		if ((rec->state == FCLOCK_REC_WAITING ||
+		     rec->state == FCLOCK_REC_GRANTING) &&
+		    rec->want_state < state)
+			fclock_record_free(core, rec);
+	}
+}
+
 /**
  * fclock_owner_request - LOCK_REQUEST from @peer
  *
@@ -478,6 +494,8 @@ int fclock_owner_request(struct fclock_core *core, struct fclock_peer *peer,
 		fclock_record_free(core, rec);
 	if (msg->state < core->sb.state)
 		return 0;
+	if (peer->rec_open >= FCLOCK_CREDITS)
+		drop_older(core, peer, msg->state);
 	if (peer->rec_open >= FCLOCK_CREDITS)
 		return -EPROTO;
 	peer->rec_open++;
