@@ -4,7 +4,8 @@
  * core how it ended. Nothing below holds the lock while it sleeps.
  *
  * Three workqueues, so that no wait for one device holds up what that device's
- * I/O waits for: superblocks, bitmap blocks and flushes, everything else.
+ * I/O waits for: superblocks, bitmap blocks and flushes, everything else. And one
+ * for events, which allocate memory as they like, and nothing waits for them.
  */
 #include <linux/random.h>
 #include "trace.h"
@@ -202,15 +203,46 @@ static void commit_begin(struct fclock_volume *v, struct commit *c)
 	spin_unlock_irqrestore(&v->lock, flags);
 }
 
-/* The data is durable on the copies before a bit says so anywhere. */
+static void flush_endio(struct bio *bio)
+{
+	struct fclock_flushes *flushes = bio->bi_private;
+
+	if (atomic_dec_and_test(&flushes->pending))
+		complete(&flushes->done);
+}
+
+/*
+ * The data is durable on the copies before a bit says so anywhere. All copies
+ * are flushed side by side.
+ */
 static void commit_flush(struct fclock_volume *v, struct commit *c)
 {
+	struct fclock_flushes *flushes = &v->flushes;
 	unsigned int s;
+	struct bio *bio;
 
-	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
-		if ((c->slots & BIT(s)) &&
-		    blkdev_issue_flush(v->slot[s].bdev))
+	atomic_set(&flushes->pending, 1);
+	reinit_completion(&flushes->done);
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
+		if (!(c->slots & BIT(s)))
+			continue;
+		bio = &flushes->bio[s];
+		bio_init(bio, v->slot[s].bdev, NULL, 0,
+			 REQ_OP_WRITE | REQ_SYNC | REQ_PREFLUSH);
+		bio->bi_end_io = flush_endio;
+		bio->bi_private = flushes;
+		atomic_inc(&flushes->pending);
+		submit_bio(bio);
+	}
+	if (!atomic_dec_and_test(&flushes->pending))
+		wait_for_completion_io(&flushes->done);
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
+		if (!(c->slots & BIT(s)))
+			continue;
+		if (flushes->bio[s].bi_status)
 			c->failed |= BIT(s);
+		bio_uninit(&flushes->bio[s]);
+	}
 }
 
 /* Grains of @slice: the last one may be shorter. */
@@ -615,7 +647,7 @@ static void op_event(struct fclock_core *core, unsigned int events, u16 slots)
 	}
 	v->events |= events & (FCLOCK_EVENT_STATE | FCLOCK_EVENT_TRIGGER);
 	if (v->events)
-		__queue(v, v->io_wq, &v->event_work);
+		__queue(v, v->event_wq, &v->event_work);
 }
 
 /* A copy has new content: udev should look at it again. */
@@ -683,7 +715,10 @@ static int make_queues(struct fclock_volume *v)
 					       WQ_MEM_RECLAIM, major, minor);
 	v->super_wq = alloc_ordered_workqueue("fclock-sb/%u:%u",
 					      WQ_MEM_RECLAIM, major, minor);
-	return v->io_wq && v->commit_wq && v->super_wq ? 0 : -ENOMEM;
+	v->event_wq = alloc_workqueue("fclock-ev/%u:%u", WQ_UNBOUND, 1, major,
+				      minor);
+	return v->io_wq && v->commit_wq && v->super_wq && v->event_wq ?
+		0 : -ENOMEM;
 }
 
 int fclock_actions_init(struct fclock_volume *v)
@@ -692,6 +727,7 @@ int fclock_actions_init(struct fclock_volume *v)
 
 	INIT_LIST_HEAD(&v->woken);
 	INIT_LIST_HEAD(&v->copies);
+	init_completion(&v->flushes.done);
 	INIT_WORK(&v->wake_work, fclock_io_wake_work);
 	INIT_WORK(&v->copy_work, copy_work);
 	INIT_WORK(&v->gate_work, gate_work);
@@ -715,8 +751,8 @@ void fclock_actions_quiesce(struct fclock_volume *v)
 {
 	unsigned long flags;
 
-	if (!v->super_wq)
-		return;		/* nothing was made, or not all of it */
+	if (!v->io_wq || !v->commit_wq || !v->super_wq || !v->event_wq)
+		return;		/* not all was made, so nothing was queued */
 	spin_lock_irqsave(&v->lock, flags);
 	WRITE_ONCE(v->dead, true);
 	spin_unlock_irqrestore(&v->lock, flags);
@@ -725,6 +761,7 @@ void fclock_actions_quiesce(struct fclock_volume *v)
 	flush_workqueue(v->super_wq);
 	flush_workqueue(v->commit_wq);
 	flush_workqueue(v->io_wq);
+	flush_workqueue(v->event_wq);
 }
 
 void fclock_actions_exit(struct fclock_volume *v)
@@ -736,4 +773,6 @@ void fclock_actions_exit(struct fclock_volume *v)
 		destroy_workqueue(v->commit_wq);
 	if (v->super_wq)
 		destroy_workqueue(v->super_wq);
+	if (v->event_wq)
+		destroy_workqueue(v->event_wq);
 }

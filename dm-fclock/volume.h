@@ -97,6 +97,13 @@ struct fclock_load_job {
 	struct fclock_load *load;
 };
 
+/* The flushes before a commit; commit work only. */
+struct fclock_flushes {
+	struct bio bio[FCLOCK_MAX_SLOTS];	/* index slot */
+	atomic_t pending;
+	struct completion done;
+};
+
 /* Counts the I/O in flight that the core does not know of. */
 struct fclock_gate {
 	struct percpu_ref ref;
@@ -167,6 +174,7 @@ struct fclock_volume {
 	struct workqueue_struct *io_wq;		/* waiters, copies, gates, timer */
 	struct workqueue_struct *commit_wq;	/* ordered: loads and commits */
 	struct workqueue_struct *super_wq;	/* ordered: superblocks */
+	struct workqueue_struct *event_wq;	/* dm events, uevents */
 	struct work_struct wake_work, copy_work, gate_work, event_work;
 	struct work_struct commit_work, owner_work;
 	struct work_struct write_work, read_work;
@@ -179,6 +187,7 @@ struct fclock_volume {
 	unsigned int events;		/* lock */
 	u16 trigger_slots;		/* lock */
 
+	struct fclock_flushes flushes;
 	struct bio_set pieces;		/* io.c */
 	struct fclock_super *read_sb;	/* super_wq only */
 	struct fclock_split_job split_job[FCLOCK_SPLITS];
