@@ -164,6 +164,16 @@ static int check_args(struct dm_target *ti, const struct fclock_args *args)
 				args->peer[0].node);
 		return -EINVAL;
 	}
+	/* one socket of one family listens and connects */
+	for (i = 0; i < args->nr_peers; i++) {
+		if (args->peer[i].addr.sa.sa_family ==
+		    args->listen.sa.sa_family)
+			continue;
+		fclock_complain(ti, "peer %u %pISpc is not of the address family of listen %pISpc",
+				args->peer[i].node, &args->peer[i].addr.sa,
+				&args->listen.sa);
+		return -EINVAL;
+	}
 	if (!args->has_listen || args->insecure)
 		return 0;
 	if (!is_loopback(&args->listen)) {
