@@ -230,6 +230,8 @@ void fclock_primary_heard(struct fclock_core *core, struct fclock_peer *peer);
 void fclock_primary_written(struct fclock_core *core, int error);
 void fclock_primary_timer(struct fclock_core *core, u64 now);
 void fclock_primary_link_up(struct fclock_core *core, struct fclock_peer *peer);
+void fclock_primary_new_instance(struct fclock_core *core,
+				 struct fclock_peer *peer);
 void fclock_primary_gone(struct fclock_core *core);
 void fclock_primary_take(struct fclock_core *core,
 			 const struct fclock_super *sb, bool format);

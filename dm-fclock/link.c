@@ -36,7 +36,7 @@ static void link_up(struct fclock_core *core, struct fclock_peer *peer,
 	if (!again) {
 		peer->instance = msg->sender;
 		peer->bye = false;
-		peer->wish.valid = false;
+		fclock_primary_new_instance(core, peer);
 		fclock_owner_new_instance(core, peer);
 	}
 	trace_fclock_link(core->cfg.node, peer->node, FCLOCK_TK_UP,

@@ -281,7 +281,8 @@ int fclock_members_adopt(struct fclock_core *core, u64 epoch, u64 members)
 	fclock_send_all(core, FCLOCK_SEND_PING);
 	fclock_update_paths(core);
 	if (!(members & fclock_node_bit(core->cfg.node)) &&
-	    (core->phase == FCLOCK_RUNNING || core->phase == FCLOCK_LEAVING))
+	    (core->phase == FCLOCK_RUNNING || core->phase == FCLOCK_LEAVING ||
+	     core->pri.phase != FCLOCK_PRI_IDLE || fclock_is_primary(core)))
 		fclock_begin_ending(core, "a members list left it out");
 	fclock_members_news(core);
 	return 0;
@@ -307,6 +308,10 @@ void fclock_stop_all(struct fclock_core *core)
 {
 	core->prep.number = ~0ULL;
 	core->prep.said = true;
+	if (!core->pri.writing) {
+		core->pri.phase = FCLOCK_PRI_IDLE;
+		core->pri.retry_at = 0;
+	}
 	fclock_client_drop_requests(core);
 	fclock_owner_prepare(core);
 }
@@ -322,7 +327,10 @@ void fclock_begin_ending(struct fclock_core *core, const char *why)
 	if (core->phase == FCLOCK_ENDING || core->phase == FCLOCK_LEFT)
 		return;
 	fclock_say(core, "stops taking part: %s", why);
-	fclock_set_phase(core, FCLOCK_ENDING);
+	if (core->phase == FCLOCK_LEAVING)
+		core->leave_now = true;		/* no new instance follows */
+	else
+		fclock_set_phase(core, FCLOCK_ENDING);
 	fclock_stop_all(core);
 	fclock_gate(core, BIT(FCLOCK_CACHE_MAPS) - 1);
 	fclock_asks_lost(core, why);
@@ -340,8 +348,7 @@ static void reborn(struct fclock_core *core)
 	for (m = 0; m < FCLOCK_CACHE_MAPS; m++)
 		fclock_cache_drop(&core->cache, m);
 	core->pri.phase = FCLOCK_PRI_IDLE;
-	core->pri.retry_at = 0;
-	core->pri.failed = false;
+	fclock_primary_reset(core);
 	core->prep.number = 0;
 	core->instance = core->ops->random(core);
 	for (peer = fclock_next_peer(core, NULL); peer;

@@ -548,7 +548,8 @@ void fclock_primary_written(struct fclock_core *core, int error)
 	u8 phase = core->pri.phase;
 
 	core->pri.writing = false;
-	if (core->phase == FCLOCK_ENDING || core->phase == FCLOCK_LEFT) {
+	if (core->prep.number == ~0ULL) {	/* this instance does nothing new */
+		core->pri.phase = FCLOCK_PRI_IDLE;
 		fclock_check_ended(core);
 		return;
 	}
@@ -658,6 +659,19 @@ void fclock_primary_link_up(struct fclock_core *core, struct fclock_peer *peer)
 	    !peer->prepared &&
 	    fclock_listed_instance(&core->sb, peer->node) == peer->instance)
 		fclock_send(core, peer, FCLOCK_SEND_PREPARE);
+}
+
+/* What a former instance of @peer wished and asked. */
+void fclock_primary_new_instance(struct fclock_core *core,
+				 struct fclock_peer *peer)
+{
+	peer->wish.valid = false;
+	if (peer->asked.queued)
+		list_del_init(&peer->asked.list);
+	peer->asked.queued = false;
+	peer->asked.id = 0;
+	if (core->pri.asker == peer->node)
+		core->pri.asker = 0;
 }
 
 /* Somebody may be gone, or is not reachable any more. */
