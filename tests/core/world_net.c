@@ -286,6 +286,17 @@ static void deliver(struct world *w, struct event *e)
 
 /* ---------------------------------------------------------------- connecting */
 
+/* As the transport does when no WELCOME comes. */
+static void greeted(struct world *w, struct event *e)
+{
+	struct conn *c = e->p;
+	struct node *n = e->node;
+
+	if (c->open[1] &&
+	    n->core->peer[c->end[0]->id].link == FCLOCK_LINK_HELLO)
+		close_conn(c, 1, false);
+}
+
 static void connected(struct world *w, struct event *e)
 {
 	struct node *n = e->node, *peer = node_at(w, e->a);
@@ -310,6 +321,7 @@ static void connected(struct world *w, struct event *e)
 	list_add_tail(&c->list, &w->conns);
 	n->cur[peer->id] = c;
 	w_trace(w, "n%u connected to n%u", n->id, peer->id);
+	w_in(w, 5 * W_SEC, n, greeted, c, 0, 0);
 	spin_lock(&n->lock);
 	fclock_core_opened(n->core, peer->id);
 	spin_unlock(&n->lock);
