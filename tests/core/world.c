@@ -4,6 +4,7 @@
 #include "world.h"
 
 struct world *the_world;
+struct world_sums world_sums;
 
 /* -------------------------------------------------------------- chance, trace */
 
@@ -264,16 +265,13 @@ int world_run(const struct world_class *cls, u64 seed, bool loud)
 	if (!w->failed)
 		read_all(w);
 	failed = w->failed;
-	if (loud)
-		printf("# %llu events, %llu bios, %llu reads, %llu shared, %llu triggers, %llu frames, %llu copies, %llu EIO\n",
-		       (unsigned long long)w->nr_events,
-		       (unsigned long long)w->nr_bios,
-		       (unsigned long long)w->nr_reads,
-		       (unsigned long long)w->nr_shared,
-		       (unsigned long long)w->nr_triggers,
-		       (unsigned long long)w->nr_frames,
-		       (unsigned long long)w->nr_copies,
-		       (unsigned long long)w->nr_eio);
+	world_sums.bios += w->nr_bios;
+	world_sums.reads += w->nr_reads;
+	world_sums.shared += w->nr_shared;
+	world_sums.triggers += w->nr_triggers;
+	world_sums.frames += w->nr_frames;
+	world_sums.copies += w->nr_copies;
+	world_sums.eio += w->nr_eio;
 	world_free(w);
 	if (!failed && shim_allocs != allocs) {
 		printf("# LEAK: %ld allocations, FCLOCK_CLASS=%s FCLOCK_SEED=%llu\n",

@@ -192,6 +192,13 @@ void w_at(struct world *w, u64 at, struct node *n, void (*fn)(struct world *w, s
 void w_trace(struct world *w, const char *fmt, ...) __printf(2, 3);
 void w_fail(struct world *w, const char *fmt, ...) __printf(2, 3);
 u64 w_stamp(struct world *w);
+/* What the runs of one class did, all together. */
+struct world_sums {
+	u64 bios, reads, shared, triggers, frames, copies, eio;
+};
+
+extern struct world_sums world_sums;
+
 int world_run(const struct world_class *cls, u64 seed, bool loud);
 extern struct world *the_world;
 

@@ -609,6 +609,8 @@ static void fault_event(struct world *w, struct event *e)
 		return;
 	if (e->b)
 		faults[i].fn(w);
+	else if (faults[i].fn == fault_trigger)
+		mean = 60;		/* soon, so that there is a copy */
 	w_in(w, w_below(w, 2 * mean * W_MS) + 1, NULL, fault_event, NULL, i, 1);
 }
 

@@ -11,41 +11,44 @@
 #include "tap.h"
 #include "world.h"
 
-#define ONE .nodes = 1, .slots = 2, .grains = 60, .slice = 16, .workers = 4, \
-	.span = 6, .ms = 3000, .trigger = 250, .cache = -2
-#define THREE .nodes = 3, .slots = 2, .grains = 60, .slice = 16, .workers = 3, \
-	.span = 6, .ms = 4000, .trigger = 300, .cache = -2
+#define ONE .nodes = 1, .slots = 2, .grains = 100, .slice = 16, .workers = 4, \
+	.span = 6, .ms = 3000, .trigger = 200, .cache = -2
+#define THREE .nodes = 3, .slots = 2, .grains = 100, .slice = 16, .workers = 3, \
+	.span = 6, .ms = 4000, .trigger = 200, .cache = -2
 
 static const struct {
 	struct world_class cls;
 	unsigned int seeds;
 } classes[] = {
-	{ { .name = "one", ONE }, 40 },
-	{ { .name = "one-stop", ONE, .stop = 300, .drop_cache = 50,
-	    .requeue = 100 }, 30 },
-	{ { .name = "one-power", ONE, .power = 700 }, 40 },
-	{ { .name = "one-crash", ONE, .crash = 700, .leave = 900 }, 30 },
+	{ { .name = "one", ONE }, 60 },
+	{ { .name = "one-stop", ONE, .stop = 500, .drop_cache = 50,
+	    .requeue = 100, .attach = 400 }, 60 },
+	{ { .name = "one-power", ONE, .power = 700 }, 60 },
+	{ { .name = "one-crash", ONE, .ms = 6000, .crash = 900,
+	    .leave = 1500 }, 60 },
 	{ { .name = "one-fail", ONE, .stop = 500, .copy_fail = 20,
-	    .commit_fail = 20, .super_fail = 100 }, 40 },
-	{ { .name = "three", THREE }, 30 },
-	{ { .name = "three-small", THREE, .grains = 12, .slice = 4,
-	    .workers = 6, .cache = -1, .trigger = 1000 }, 30 },
-	{ { .name = "three-stop", THREE, .stop = 300, .drop_cache = 50,
-	    .requeue = 100, .cancel = 300 }, 30 },
-	{ { .name = "three-links", THREE, .cut = 400, .cancel = 100 }, 40 },
-	{ { .name = "three-frozen", THREE, .freeze = 500 }, 30 },
-	{ { .name = "three-power", THREE, .power = 1500 }, 40 },
-	{ { .name = "three-crash", THREE, .crash = 800, .cut = 1500 }, 40 },
-	{ { .name = "three-leave", THREE, .leave = 500, .attach = 400,
-	    .start_apart = true }, 40 },
-	{ { .name = "three-fence", THREE, .fence = 1500, .cut = 1500 }, 30 },
-	{ { .name = "three-fail", THREE, .stop = 500, .copy_fail = 10,
-	    .commit_fail = 10, .super_fail = 50 }, 40 },
-	{ { .name = "all", THREE, .nodes = 4, .slots = 3, .ms = 6000, .stop = 900,
-	    .cut = 1500, .freeze = 2500, .crash = 2500, .power = 5000,
-	    .leave = 2500, .attach = 2500, .fence = 4000, .drop_cache = 200,
-	    .requeue = 300, .cancel = 100, .copy_fail = 2, .commit_fail = 3,
-	    .super_fail = 10, .start_apart = true }, 40 },
+	    .commit_fail = 20, .super_fail = 30 }, 60 },
+	{ { .name = "three", THREE }, 40 },
+	{ { .name = "three-small", THREE, .grains = 12, .slice = 4, .ms = 2000,
+	    .workers = 6, .cache = -1, .trigger = 60 }, 40 },
+	{ { .name = "three-stop", THREE, .stop = 500, .drop_cache = 50,
+	    .requeue = 100, .cancel = 300 }, 40 },
+	{ { .name = "three-links", THREE, .cut = 400, .cancel = 100 }, 60 },
+	{ { .name = "three-frozen", THREE, .freeze = 500 }, 60 },
+	{ { .name = "three-power", THREE, .power = 1500 }, 60 },
+	{ { .name = "three-crash", THREE, .ms = 6000, .crash = 1500,
+	    .cut = 2500 }, 60 },
+	{ { .name = "three-leave", THREE, .ms = 6000, .leave = 1200,
+	    .attach = 600, .start_apart = true }, 60 },
+	{ { .name = "three-fence", THREE, .ms = 6000, .fence = 2000,
+	    .cut = 2500 }, 60 },
+	{ { .name = "three-fail", THREE, .stop = 900, .copy_fail = 10,
+	    .commit_fail = 10, .super_fail = 20 }, 60 },
+	{ { .name = "all", THREE, .nodes = 4, .slots = 3, .ms = 8000,
+	    .stop = 900, .cut = 2000, .freeze = 3000, .crash = 4000,
+	    .power = 8000, .leave = 4000, .attach = 3000, .fence = 6000,
+	    .drop_cache = 200, .requeue = 300, .cancel = 100, .copy_fail = 2,
+	    .commit_fail = 3, .super_fail = 10, .start_apart = true }, 80 },
 };
 
 /* A crash of the program itself tells what led to it as well. */
@@ -71,6 +74,18 @@ static unsigned long long number(const char *name, unsigned long long other)
 	const char *s = getenv(name);
 
 	return s && *s ? strtoull(s, NULL, 0) : other;
+}
+
+static void tell_sums(void)
+{
+	const struct world_sums *s = &world_sums;
+
+	printf("#   %llu bios, %llu reads of copies (%llu through A), %llu triggers, %llu frames, %llu splits, %llu I/O errors\n",
+	       (unsigned long long)s->bios, (unsigned long long)s->reads,
+	       (unsigned long long)s->shared, (unsigned long long)s->triggers,
+	       (unsigned long long)s->frames, (unsigned long long)s->copies,
+	       (unsigned long long)s->eio);
+	memset(&world_sums, 0, sizeof(world_sums));
 }
 
 int main(void)
@@ -100,6 +115,7 @@ int main(void)
 		tap_ok(!bad, "%s: %llu seeds # %.1f s", cls->name,
 		       (unsigned long long)n,
 		       (double)(clock() - began) / CLOCKS_PER_SEC);
+		tell_sums();
 	}
 	return tap_done();
 }
