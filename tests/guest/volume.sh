@@ -142,3 +142,25 @@ C1=/dev/mapper/c1
 C2=/dev/mapper/c2
 cleanup rm -f /tmp/fc-model*
 cleanup true
+
+# swappable NAME DEVICE: prints a linear device over it, for swap
+swappable() {
+	dm_up "$1" "0 $(sectors "$2") linear $2 0" >&2
+	echo "/dev/mapper/$1"
+}
+
+# swap NAME TABLE: another table under whoever uses the device, at once
+swap() {
+	must dmsetup suspend --noflush --nolockfs "$1"
+	must dmsetup reload "$1" --table "$2"
+	must dmsetup resume --noflush "$1"
+}
+
+# gone NAME: every I/O of the device fails; back NAME DEVICE: no more
+gone() {
+	swap "$1" "0 $(sectors "/dev/mapper/$1") error"
+}
+
+back() {
+	swap "$1" "0 $(sectors "/dev/mapper/$1") linear $2 0"
+}
