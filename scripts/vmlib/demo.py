@@ -45,12 +45,11 @@ print(n)
 
 # What the owner of the files does after the copy: all of it is changed.
 SPOIL = r'''
-cd /mnt/files &&
-find . -type f -print0 | awk 'BEGIN { RS = ORS = "\0" } NR % 3 == 1' |
-	xargs -0 rm -f &&
-find . -type f -print0 | awk 'BEGIN { RS = ORS = "\0" } NR % 2 == 1' |
-	xargs -0 -n 500 sh -c 'for f; do echo changed 1<>"$f"; done' sh &&
-sync
+cd /mnt/files && find . -type f >/tmp/list &&
+sed -n 1~3p /tmp/list | tr '\n' '\0' | xargs -0 rm -f &&
+sed -n 2~3p /tmp/list | tr '\n' '\0' |
+	xargs -0 -n 500 bash -c 'for f; do echo changed 1<>"$f"; done' bash &&
+sync && find . -type f | wc -l && find . -newer /tmp/list -type f | wc -l
 '''
 
 
@@ -83,8 +82,10 @@ class Demo:
             text = subprocess.run(['du', '-sm', str(path)], text=True,
                                   stdout=subprocess.PIPE,
                                   stderr=subprocess.DEVNULL).stdout
-            chosen.append(str(path))
-            total += int(text.split()[0]) * MIB
+            size = int(text.split()[0]) * MIB
+            if total + size <= WANTED * 5 // 4:
+                chosen.append(str(path))
+                total += size
         return chosen
 
     def pack(self, target):
@@ -102,7 +103,6 @@ class Demo:
                     raise Bail('the files are too large for their disk')
                 disk.write(block)
             tar.wait()
-
 
     # -- steps --
 
@@ -160,8 +160,9 @@ class Demo:
         n = writer.wait(60).out.strip()
         if r.rc:
             raise Bail(f'changing the files: {r.out}')
-        self.step(f'node 1 has removed a third of the files, changed a third, '
-                  f'and written {n} new ones')
+        left, changed = map(int, r.out.split()[-2:])
+        self.step(f'node 1 has removed {self.count - left} files, changed '
+                  f'{changed}, and written {n} new ones')
         s = self.v.copy_status(1, 0)
         self.row('grains copied before they were written', s['split'])
 

@@ -213,7 +213,7 @@ static struct {
 	unsigned int node, nodes, target;
 	int fd;
 	uint64_t sectors;
-	unsigned int threads, pause, grain, hot, large;
+	unsigned int threads, pause, grain, hot, large, sync;
 	uint64_t seed, seconds, first, last;
 	uint64_t next;			/* of the sweep */
 	uint64_t done, errors;
@@ -395,6 +395,8 @@ static void options(char **argv)
 			w.hot = v;
 		else if (!strcmp(*argv, "large"))	/* sectors */
 			w.large = v;
+		else if (!strcmp(*argv, "sync"))	/* O_DSYNC */
+			w.sync = v;
 		else if (!strcmp(*argv, "seconds"))
 			w.seconds = v;
 		else if (!strcmp(*argv, "first"))
@@ -419,6 +421,12 @@ static int do_write(char **argv, void *(*fn)(void *))
 	w.sectors = device_sectors(w.fd);
 	w.last = w.sectors;
 	options(argv + 4);
+	if (w.sync) {
+		close(w.fd);
+		w.fd = open(argv[2], O_RDWR | O_DIRECT | O_DSYNC);
+		if (w.fd < 0)
+			die("%s", argv[2]);
+	}
 	if (w.node < 1 || w.node > MAX_NODES || w.nodes < 1 ||
 	    w.first >= w.last || w.last > w.sectors ||
 	    w.last - w.first < w.grain)
