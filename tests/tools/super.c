@@ -3,6 +3,7 @@
  * Looks at superblocks, and makes strange ones.
  *
  *   super show DEV			both blocks, one line each
+ *   super newest DEV			the one that counts
  *   super poke DEV BLOCK OFF SIZE VALUE	a little-endian field; the CRC is made right
  */
 #define _GNU_SOURCE
@@ -80,6 +81,21 @@ int main(int argc, char **argv)
 		fd = open(argv[2], O_RDWR | O_DIRECT | O_SYNC);
 	if (fd < 0)
 		return fail("super");
+	if (!strcmp(argv[1], "newest")) {
+		uint64_t state[2] = { 0, 0 };
+
+		for (int n = 0; n < 3; n++) {
+			int which = n < 2 ? n : state[1] > state[0];
+
+			if (pread(fd, block, BLOCK, which * BLOCK) != BLOCK)
+				return fail("read");
+			if (n == 2)
+				show(which);
+			else if (get(CRC, 4) == sum())
+				state[n] = get(16, 8);
+		}
+		return 0;
+	}
 	if (!strcmp(argv[1], "show")) {
 		for (int n = 0; n < 2; n++) {
 			if (pread(fd, block, BLOCK, n * BLOCK) != BLOCK)
