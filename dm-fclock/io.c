@@ -21,7 +21,7 @@
 struct fclock_bio {
 	struct fclock_waiter waiter;
 	struct fclock_target *t;
-	struct percpu_ref *gate;
+	struct fclock_gate *gate;
 	bool granted;
 	bool cut;
 	blk_status_t status;
@@ -64,6 +64,12 @@ static void trace_io(struct fclock_bio *io, enum fclock_trace_bio what, u64 last
 
 /* ------------------------------------------------------- the hit path */
 
+static void leave_gate(struct fclock_volume *v, struct fclock_gate *gate)
+{
+	if (fclock_gate_leave(gate))
+		queue_work(v->io_wq, &v->gate_work);
+}
+
 /*
  * Is the bio free to go? If so it is counted at its gate; -EIO: it is to fail at
  * once; -EAGAIN: the core has to be asked.
@@ -74,16 +80,11 @@ static void trace_io(struct fclock_bio *io, enum fclock_trace_bio what, u64 last
 static int pass_gate(struct fclock_volume *v, struct fclock_bio *io,
 		     unsigned int map)
 {
-	struct percpu_ref *gate = &v->gate[map].ref;
+	struct fclock_gate *gate = &v->gate[map];
 	int r = -EAGAIN;
 
-	if (!percpu_ref_tryget_live(gate))
+	if (!fclock_gate_enter(gate))
 		return -EAGAIN;
-	/*
-	 * Pairs with the release that ends percpu_ref_resurrect(): a gate
-	 * seen open again must not be followed by a cache from before.
-	 */
-	smp_rmb();
 	switch (READ_ONCE(v->core->path[map])) {
 	case FCLOCK_PATH_PASS:
 		r = 0;
@@ -100,7 +101,7 @@ static int pass_gate(struct fclock_volume *v, struct fclock_bio *io,
 		break;
 	}
 	if (r)
-		percpu_ref_put(gate);
+		leave_gate(v, gate);
 	else
 		io->gate = gate;
 	return r;
@@ -217,7 +218,7 @@ int fclock_io_end(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	struct fclock_bio *io = dm_per_bio_data(bio, sizeof(*io));
 
 	if (io->gate) {
-		percpu_ref_put(io->gate);
+		leave_gate(io->t->volume, io->gate);
 		io->gate = NULL;
 	} else if (io->granted) {
 		io->granted = false;
