@@ -469,6 +469,8 @@ static inline void rig_run(struct rig *rig, unsigned int owner)
 	KUNIT_ASSERT_EQ(rig->test, 0, rig_super(rig, 1, FCLOCK_RESUME));
 	KUNIT_ASSERT_EQ(rig->test, 0, rig_link(rig, 3));
 	KUNIT_ASSERT_EQ(rig->test, rig->core->phase, FCLOCK_RUNNING);
+	if (rig->core->reading)
+		rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
 	if (owner == rig->core->cfg.node) {
 		KUNIT_EXPECT_EQ(rig->test, rig->starts, 1);
 		rig_do(rig, fclock_core_owner_started(rig->core, 0));

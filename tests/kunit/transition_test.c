@@ -1,0 +1,769 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Transitions, driven by events: node 2 as a participant of node 1, and node 1 as the
+ * primary of nodes 2 and 3.
+ */
+#include "rig.h"
+
+#define GATE_A	BIT(FCLOCK_CACHE_A)
+
+/* ------------------------------------------------------- the participant */
+
+static struct rig *participant(struct kunit *test)
+{
+	struct rig *rig = test->priv;
+
+	rig_run(rig, 1);
+	return rig;
+}
+
+static u64 prepared(struct rig *rig)
+{
+	return rig_hears(rig, 1) == FCLOCK_PREPARED ? rig->msg.id : 0;
+}
+
+static void resume(struct rig *rig, u64 state, u8 type)
+{
+	rig->sb.state = state;
+	KUNIT_EXPECT_EQ(rig->test, 0, rig_super(rig, 1, type));
+}
+
+/* PREPAREDs follow what is in flight behind the gates, of the hit path and of the core. */
+static void drains_first(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+	struct fclock_waiter w;
+
+	rig_do(rig, fclock_cache_add(&rig->core->cache, FCLOCK_CACHE_A, 0, 9));
+	rig_do(rig, fclock_cache_add(&rig->core->cache, 1, 0, 9));
+	rig_submit(rig, &w, FCLOCK_TARGET_A, FCLOCK_IO_WRITE, 3, 3);
+	KUNIT_EXPECT_EQ(test, w.verdict, FCLOCK_GO);
+	rig_prepare(rig, 1, 6, FCLOCK_TRIGGER, 1);
+	KUNIT_EXPECT_EQ(test, rig->closed, GATE_A | 1);
+	KUNIT_EXPECT_EQ(test, prepared(rig), 0);
+	rig_gated(rig);
+	KUNIT_EXPECT_EQ(test, prepared(rig), 0);
+	rig_done(rig, &w);
+	KUNIT_EXPECT_EQ(test, prepared(rig), 6);
+	/* what the trigger ends is forgotten, and what it does not is not */
+	KUNIT_EXPECT_FALSE(test, fclock_cache_covers(&rig->core->cache,
+						     FCLOCK_CACHE_A, 3, 3));
+	KUNIT_EXPECT_TRUE(test, fclock_cache_covers(&rig->core->cache, 1, 3, 3));
+	/* A is closed, the other slot is not */
+	rig_submit(rig, &w, 1, FCLOCK_IO_READ, 3, 3);
+	KUNIT_EXPECT_EQ(test, w.verdict, FCLOCK_GO);
+	rig_done(rig, &w);
+	rig_submit(rig, &w, FCLOCK_TARGET_A, FCLOCK_IO_WRITE, 3, 3);
+	KUNIT_EXPECT_EQ(test, w.verdict, 0xee);
+	rig->sb.slot[0].generation = 6;
+	resume(rig, 6, FCLOCK_RESUME);
+	KUNIT_EXPECT_EQ(test, rig->closed, 0);
+	KUNIT_EXPECT_TRUE(test, rig->events & FCLOCK_EVENT_TRIGGER);
+	/* no confirmation of A survived: it asks */
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 1), FCLOCK_LOCK_REQUEST);
+	rig_do(rig, fclock_client_requeue(rig->core, FCLOCK_TARGET_A));
+}
+
+static void gates_of_kinds(struct kunit *test)
+{
+	static const struct {
+		u8 kind;
+		u16 slots;
+		u32 closed;
+	} table[] = {
+		{ FCLOCK_TRIGGER, 1, GATE_A | 1 },
+		{ FCLOCK_TRIGGER, 3, GATE_A | 3 },
+		{ FCLOCK_STOP, 2, 2 },
+		{ FCLOCK_OFFLINE, 3, 3 },
+		{ FCLOCK_VIEW, 0, 0 },
+	};
+	struct rig *rig = participant(test);
+	unsigned int i;
+	u64 n = 6;
+
+	for (i = 0; i < ARRAY_SIZE(table); i++, n += 2) {
+		rig_prepare(rig, 1, n, table[i].kind, table[i].slots);
+		KUNIT_EXPECT_EQ_MSG(test, rig->core->gates, table[i].closed,
+				    "kind %u", table[i].kind);
+		if (table[i].closed) {
+			KUNIT_EXPECT_EQ(test, prepared(rig), 0);
+			/* a drain of something else says nothing */
+			rig_do(rig, fclock_core_gated(rig->core,
+						      rig->gate_seq - 1));
+			KUNIT_EXPECT_EQ(test, prepared(rig), 0);
+			rig_gated(rig);
+		}
+		KUNIT_EXPECT_EQ(test, prepared(rig), n);
+		resume(rig, n + 1, FCLOCK_ABORT);
+		KUNIT_EXPECT_EQ(test, rig->core->gates, 0);
+	}
+}
+
+/* PREPARE that does not count, and what makes a newer one of it. */
+static void prepare_numbers(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+
+	rig_prepare(rig, 1, 4, FCLOCK_VIEW, 0);
+	rig_prepare(rig, 1, 5, FCLOCK_VIEW, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->prep.number, 0);
+	rig_prepare(rig, 3, 6, FCLOCK_VIEW, 0);		/* not the primary */
+	KUNIT_EXPECT_EQ(test, rig->core->prep.number, 0);
+	rig_prepare(rig, 1, 7, FCLOCK_STOP, 1);
+	KUNIT_EXPECT_EQ(test, rig->core->prep.number, 7);
+	rig_prepare(rig, 1, 6, FCLOCK_VIEW, 0);
+	rig_prepare(rig, 1, 7, FCLOCK_VIEW, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->prep.kind, FCLOCK_STOP);
+	KUNIT_EXPECT_EQ(test, prepared(rig), 0);
+	rig_gated(rig);
+	KUNIT_EXPECT_EQ(test, prepared(rig), 7);
+	/* heard twice is answered twice: the first answer may be lost */
+	rig_prepare(rig, 1, 7, FCLOCK_STOP, 1);
+	KUNIT_EXPECT_EQ(test, prepared(rig), 7);
+	/* a newer one takes its place */
+	rig_prepare(rig, 1, 9, FCLOCK_STOP, 3);
+	KUNIT_EXPECT_EQ(test, rig->core->gates, 3);
+	KUNIT_EXPECT_EQ(test, prepared(rig), 0);
+	rig_gated(rig);
+	KUNIT_EXPECT_EQ(test, prepared(rig), 9);
+}
+
+/* While a PREPARE is pending a smaller number is ignored, the first other one decides. */
+static void superblock_numbers(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+
+	resume(rig, 4, FCLOCK_RESUME);
+	resume(rig, 5, FCLOCK_RESUME);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.state, 5);
+	rig_prepare(rig, 1, 8, FCLOCK_STOP, 1);
+	resume(rig, 6, FCLOCK_ABORT);
+	resume(rig, 7, FCLOCK_RESUME);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.state, 5);
+	KUNIT_EXPECT_EQ(test, rig->core->prep.number, 8);
+	KUNIT_EXPECT_EQ(test, rig->core->gates, 1);
+	resume(rig, 9, FCLOCK_ABORT);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.state, 9);
+	KUNIT_EXPECT_EQ(test, rig->core->prep.number, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->gates, 0);
+	/* from a node that neither is nor becomes the primary */
+	rig->sb.state = 12;
+	rig_super(rig, 3, FCLOCK_RESUME);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.state, 9);
+	/* handed over by the one that was */
+	rig->sb.primary = 3;
+	rig->sb.primary_instance = RIG_PEER(3);
+	resume(rig, 13, FCLOCK_RESUME);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.primary, 3);
+	rig_prepare(rig, 1, 14, FCLOCK_VIEW, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->prep.number, 0);
+	rig_prepare(rig, 3, 14, FCLOCK_VIEW, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->prep.number, 14);
+}
+
+/* Cut off with closed gates: they stay closed until it hears. */
+static void cut_off(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+
+	rig_prepare(rig, 1, 6, FCLOCK_TRIGGER, 1);
+	rig_gated(rig);
+	KUNIT_EXPECT_EQ(test, prepared(rig), 6);
+	rig_cut(rig, 1);
+	rig_time(rig, 60000);
+	KUNIT_EXPECT_EQ(test, rig->core->gates, GATE_A | 1);
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 1));
+	KUNIT_EXPECT_EQ(test, rig->core->gates, GATE_A | 1);
+	resume(rig, 7, FCLOCK_ABORT);
+	KUNIT_EXPECT_EQ(test, rig->core->gates, 0);
+}
+
+/* Not listed any more: all stops, and a new instance begins when nothing is in flight. */
+static void struck(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+	u64 instance = rig->core->instance;
+	struct fclock_waiter w;
+
+	rig_do(rig, fclock_cache_add(&rig->core->cache, FCLOCK_CACHE_A, 0, 9));
+	rig_submit(rig, &w, FCLOCK_TARGET_A, FCLOCK_IO_WRITE, 3, 3);
+	rig->sb.part[1].instance = 0;
+	resume(rig, 6, FCLOCK_ABORT);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_ENDING);
+	KUNIT_EXPECT_EQ(test, rig->core->gates, BIT(FCLOCK_CACHE_MAPS) - 1);
+	rig_gated(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->instance, instance);
+	rig_done(rig, &w);
+	KUNIT_EXPECT_NE(test, rig->core->instance, instance);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_STARTING);
+	KUNIT_EXPECT_FALSE(test, fclock_cache_covers(&rig->core->cache,
+						     FCLOCK_CACHE_A, 3, 3));
+	KUNIT_EXPECT_GT(test, rig->reads, 1);
+}
+
+/* A superblock on M that lists this starting node is not yet the primary's word. */
+static void not_by_what_m_says(struct kunit *test)
+{
+	struct rig *rig = test->priv;
+
+	rig_make_super(rig, 1);
+	rig_do(rig, fclock_core_start(rig->core));
+	KUNIT_EXPECT_EQ(test, rig->reads, 1);
+	rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_STARTING);
+	rig->state = 5;
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 1));
+	resume(rig, 5, FCLOCK_RESUME);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_RUNNING);
+}
+
+/* The primary is gone: M is read, and a read from before that decides nothing. */
+static void takes_the_role(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+	unsigned int reads;
+
+	/* the primary's link alone proves nothing */
+	rig_cut(rig, 1);
+	rig_time(rig, 20000);
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 1));
+	KUNIT_EXPECT_EQ(test, rig->writes, 0);
+	reads = rig->reads;
+	KUNIT_EXPECT_EQ(test, 0, rig_says(rig, 1, FCLOCK_BYE, 0, 0));
+	KUNIT_EXPECT_EQ(test, rig->reads, reads + 1);
+	/* the links to others do not matter, but news while reading do */
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 3));
+	rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	KUNIT_EXPECT_EQ(test, rig->writes, 0);
+	KUNIT_EXPECT_EQ(test, rig->reads, reads + 2);
+	rig->sb.state = 8;
+	rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	KUNIT_ASSERT_EQ(test, rig->writes, 1);
+	KUNIT_EXPECT_EQ(test, rig->written.state, 9);
+	KUNIT_EXPECT_EQ(test, rig->written.primary, 2);
+	/* reported as failed: it stands on M all the same, and is written again */
+	rig_do(rig, fclock_core_super_written(rig->core, -EIO));
+	rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->written));
+	KUNIT_ASSERT_EQ(test, rig->writes, 2);
+	KUNIT_EXPECT_EQ(test, rig->written.state, 10);
+	rig_silence(rig, 3);
+	rig_do(rig, fclock_core_super_written(rig->core, 0));
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 3), FCLOCK_ABORT);
+	KUNIT_EXPECT_TRUE(test, fclock_is_primary(rig->core));
+}
+
+/* Which later instance proves that the listed one is gone. */
+static void who_is_gone(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+
+	KUNIT_EXPECT_FALSE(test, fclock_gone(rig->core, &rig->core->sb, 3));
+	rig_cut(rig, 3);
+	/* it has seen nothing yet: it may be older than the listed one */
+	rig->state = 4;
+	KUNIT_EXPECT_EQ(test, 0, rig_link_as(rig, 3, 4711));
+	KUNIT_EXPECT_FALSE(test, fclock_gone(rig->core, &rig->core->sb, 3));
+	rig->state = 5;
+	memset(rig->out, 0, sizeof(struct fclock_wire_ping));
+	rig_says_as(rig, 3, 4711, FCLOCK_PING, 0,
+		    sizeof(struct fclock_wire_ping));
+	KUNIT_EXPECT_TRUE(test, fclock_gone(rig->core, &rig->core->sb, 3));
+	/* a list does it at once */
+	KUNIT_EXPECT_FALSE(test, fclock_gone(rig->core, &rig->core->sb, 1));
+	rig_do(rig, fclock_core_members(rig->core, 1, 6));
+	KUNIT_EXPECT_TRUE(test, fclock_gone(rig->core, &rig->core->sb, 1));
+}
+
+/* An instance that lives is not replaced by another that says HELLO. */
+static void hello_refused(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+	u64 connected = rig->core->peer[3].instance;
+
+	KUNIT_EXPECT_EQ(test, rig_link_as(rig, 3, 4711), -EBUSY);
+	KUNIT_EXPECT_EQ(test, rig->core->peer[3].instance, connected);
+	/* the same instance on a new connection: the old one is forgotten */
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 3));
+}
+
+static void members_lists(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+	struct fclock_wire_ping *ping = (void *)rig->out;
+	int r;
+
+	rig_do(rig, r = fclock_core_members(rig->core, 0, 7));
+	KUNIT_EXPECT_EQ(test, r, -EINVAL);
+	rig_do(rig, r = fclock_core_members(rig->core, 3, 0x80));
+	KUNIT_EXPECT_EQ(test, r, -EINVAL);
+	rig_do(rig, r = fclock_core_members(rig->core, 3, 7));
+	KUNIT_EXPECT_EQ(test, r, 0);
+	rig_do(rig, r = fclock_core_members(rig->core, 3, 7));
+	KUNIT_EXPECT_EQ(test, r, 0);
+	rig_do(rig, r = fclock_core_members(rig->core, 2, 3));
+	KUNIT_EXPECT_EQ(test, r, -ESTALE);
+	/* another list under the same epoch: both suspend, until a newer one */
+	memset(ping, 0, sizeof(*ping));
+	ping->epoch = cpu_to_le64(3);
+	ping->members = cpu_to_le64(3);
+	KUNIT_EXPECT_EQ(test, -EEXIST, rig_says(rig, 3, FCLOCK_PING, 0,
+						sizeof(*ping)));
+	KUNIT_EXPECT_EQ(test, rig->core->path[FCLOCK_CACHE_A], FCLOCK_PATH_CORE);
+	rig_do(rig, r = fclock_core_members(rig->core, 4, 7));
+	KUNIT_EXPECT_EQ(test, r, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->path[FCLOCK_CACHE_A],
+			FCLOCK_PATH_CACHE);
+}
+
+/* ------------------------------------------------------------ the primary */
+
+static void super_written(struct rig *rig, int error)
+{
+	rig_do(rig, fclock_core_super_written(rig->core, error));
+}
+
+static void wish_as(struct rig *rig, unsigned int node, bool joined,
+		    u16 offline, u16 complete)
+{
+	struct fclock_wire_ask *ask = (void *)rig->out;
+
+	memset(ask, 0, sizeof(*ask));
+	ask->kind = FCLOCK_ASK_WISH;
+	ask->flags = joined ? FCLOCK_WISH_JOINED : 0;
+	ask->attached = cpu_to_le16(3);
+	ask->offline = cpu_to_le16(offline);
+	ask->complete = cpu_to_le16(complete);
+	strscpy(ask->host, "there", sizeof(ask->host));
+	rig_says(rig, node, FCLOCK_ASK, 0, sizeof(*ask));
+}
+
+/* The peers adopt what was written: they tell its number. */
+static void peers_follow(struct rig *rig)
+{
+	struct fclock_wire_ping *ping = (void *)rig->out;
+	unsigned int n;
+
+	rig->state = rig->written.state;
+	for (n = 2; n <= 3; n++) {
+		rig_silence(rig, n);
+		memset(ping, 0, sizeof(*ping));
+		ping->epoch = cpu_to_le64(rig->core->epoch);
+		ping->members = cpu_to_le64(rig->core->members);
+		rig_says(rig, n, FCLOCK_PING, 0, sizeof(*ping));
+	}
+}
+
+static void says_prepared(struct rig *rig, unsigned int node, u64 number)
+{
+	rig_says(rig, node, FCLOCK_PREPARED, number, 0);
+}
+
+/* Node 1 formats M, and nodes 2 and 3 join. */
+static struct rig *primary(struct kunit *test)
+{
+	struct rig *rig = test->priv;
+	unsigned int n;
+
+	rig_exit(test);
+	KUNIT_ASSERT_EQ(test, 0, rig_init(test, 1));
+	rig = test->priv;
+	rig_do(rig, fclock_core_start(rig->core));
+	rig_do(rig, fclock_core_super_read(rig->core, -ENODATA, &rig->sb));
+	KUNIT_ASSERT_EQ(test, rig->writes, 1);
+	KUNIT_EXPECT_TRUE(test, rig->format);
+	KUNIT_EXPECT_EQ(test, rig->written.primary, 1);
+	super_written(rig, 0);
+	KUNIT_ASSERT_EQ(test, rig->writes, 2);		/* its own join */
+	super_written(rig, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_RUNNING);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.owners, 1);
+	rig_do(rig, fclock_core_owner_started(rig->core, 0));
+	for (n = 2; n <= 3; n++) {
+		rig->state = rig->written.state;
+		KUNIT_ASSERT_EQ(test, 0, rig_link(rig, n));
+		KUNIT_EXPECT_EQ(test, rig_hears(rig, n), FCLOCK_RESUME);
+		wish_as(rig, n, true, 0, 0);
+		if (n == 3)
+			says_prepared(rig, 2, rig->core->pri.number);
+		KUNIT_ASSERT_EQ(test, rig->writes, n + 1);
+		super_written(rig, 0);
+		peers_follow(rig);
+	}
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.part[2].instance, RIG_PEER(3));
+	return rig;
+}
+
+static void ask(struct rig *rig, struct fclock_ask *a, u8 kind, u16 slots)
+{
+	memset(a, 0, sizeof(*a));
+	a->kind = kind;
+	a->slots = slots;
+	rig_do(rig, fclock_core_ask(rig->core, a));
+}
+
+/* Through all of a trigger; the answer comes when all run the new state. */
+static void trigger(struct rig *rig, u16 slots)
+{
+	struct kunit *test = rig->test;
+	unsigned int writes = rig->writes;
+	struct fclock_ask a;
+	u64 n;
+
+	ask(rig, &a, FCLOCK_ASK_TRIGGER, slots);
+	n = rig->core->pri.number;
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 2), FCLOCK_PREPARE);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 3), FCLOCK_PREPARE);
+	rig_gated(rig);
+	says_prepared(rig, 2, n);
+	KUNIT_EXPECT_EQ(test, rig->writes, writes);
+	says_prepared(rig, 3, n);
+	KUNIT_ASSERT_EQ(test, rig->writes, writes + 1);
+	KUNIT_EXPECT_EQ(test, rig->written.state, n);
+	KUNIT_EXPECT_EQ(test, rig->written.slot[__ffs(slots)].generation, n);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 2), 0);
+	KUNIT_EXPECT_TRUE(test, rig->core->gates);
+	super_written(rig, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->gates, 0);
+	KUNIT_EXPECT_FALSE(test, a.done);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 2), FCLOCK_RESUME);
+	peers_follow(rig);
+	KUNIT_EXPECT_TRUE(test, a.done);
+	KUNIT_EXPECT_EQ(test, a.error, 0);
+	/* their new wishes */
+	wish_as(rig, 2, true, 0, 0);
+	wish_as(rig, 3, true, 0, 0);
+	while (rig->nr_load)
+		rig_loaded(rig);
+}
+
+static void whole_trigger(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+
+	trigger(rig, 1);
+	trigger(rig, 3);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.slot[1].generation,
+			rig->core->sb.slot[0].generation);
+}
+
+/* PREPARED counts only for the pending number and instance, and nobody else's. */
+static void prepared_that_counts(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	unsigned int writes = rig->writes;
+	struct fclock_ask a;
+	u64 n;
+
+	ask(rig, &a, FCLOCK_ASK_TRIGGER, 1);
+	n = rig->core->pri.number;
+	says_prepared(rig, 2, n);
+	says_prepared(rig, 3, n);
+	KUNIT_EXPECT_EQ(test, rig->writes, writes);	/* itself has not */
+	rig_gated(rig);
+	KUNIT_EXPECT_EQ(test, rig->writes, writes + 1);
+	/* the write fails: a newer one, and what is said of the old one is late */
+	super_written(rig, -EIO);
+	KUNIT_ASSERT_EQ(test, rig->writes, writes + 2);
+	KUNIT_EXPECT_EQ(test, rig->written.state, n + 1);
+	KUNIT_EXPECT_EQ(test, rig->written.slot[0].generation, 0);
+	says_prepared(rig, 2, n);
+	rig_silence(rig, 2);
+	super_written(rig, 0);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 2), FCLOCK_ABORT);
+	KUNIT_EXPECT_EQ(test, a.error, -EIO);
+	ask(rig, &a, FCLOCK_ASK_TRIGGER, 1);
+	rig_gated(rig);
+	writes = rig->writes;
+	says_prepared(rig, 3, n + 2);
+	says_prepared(rig, 2, n);
+	says_prepared(rig, 2, n + 1);
+	says_prepared(rig, 2, n + 3);
+	rig_says_as(rig, 2, 4711, FCLOCK_PREPARED, n + 2, 0);
+	KUNIT_EXPECT_EQ(test, rig->writes, writes);
+	says_prepared(rig, 2, n + 2);
+	KUNIT_EXPECT_EQ(test, rig->writes, writes + 1);
+}
+
+static void refusals(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	struct fclock_ask a;
+
+	rig_cut(rig, 3);
+	ask(rig, &a, FCLOCK_ASK_TRIGGER, 1);
+	KUNIT_EXPECT_TRUE(test, a.done);
+	KUNIT_EXPECT_EQ(test, a.error, -ENOTCONN);
+	KUNIT_EXPECT_TRUE(test, strstr(a.text, "node 3"));
+	ask(rig, &a, FCLOCK_ASK_STOP, 1);
+	KUNIT_EXPECT_EQ(test, a.error, -ENOTCONN);
+	KUNIT_EXPECT_EQ(test, rig->gates, 0);
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 3));
+	/* no node has slot 5 */
+	ask(rig, &a, FCLOCK_ASK_TRIGGER, 0x20);
+	KUNIT_EXPECT_EQ(test, a.error, -ENODEV);
+	/* stop of an idle slot changes nothing */
+	ask(rig, &a, FCLOCK_ASK_STOP, 2);
+	KUNIT_EXPECT_TRUE(test, a.done);
+	KUNIT_EXPECT_EQ(test, a.error, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
+}
+
+static void time_out(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	unsigned int writes = rig->writes;
+	struct fclock_ask a;
+	u64 n;
+
+	ask(rig, &a, FCLOCK_ASK_TRIGGER, 1);
+	n = rig->core->pri.number;
+	rig_gated(rig);
+	says_prepared(rig, 2, n);
+	rig_time(rig, 999);
+	KUNIT_EXPECT_EQ(test, rig->writes, writes);
+	rig_time(rig, 1);
+	KUNIT_ASSERT_EQ(test, rig->writes, writes + 1);
+	KUNIT_EXPECT_EQ(test, rig->written.state, n + 1);
+	/* late: nothing comes of it */
+	says_prepared(rig, 3, n);
+	KUNIT_EXPECT_EQ(test, rig->writes, writes + 1);
+	KUNIT_EXPECT_TRUE(test, rig->core->gates);
+	super_written(rig, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->gates, 0);
+	KUNIT_EXPECT_EQ(test, a.error, -ETIMEDOUT);
+	KUNIT_EXPECT_TRUE(test, strstr(a.text, "node 3"));
+	KUNIT_EXPECT_EQ(test, rig->core->sb.slot[0].generation, 0);
+}
+
+static void cancelled(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	unsigned int writes = rig->writes;
+	struct fclock_ask a, b;
+
+	ask(rig, &a, FCLOCK_ASK_TRIGGER, 1);
+	rig_gated(rig);
+	ask(rig, &b, FCLOCK_ASK_TRIGGER, 2);
+	rig_do(rig, fclock_core_ask_cancel(rig->core, &a));
+	KUNIT_EXPECT_EQ(test, rig->writes, writes + 1);
+	KUNIT_EXPECT_EQ(test, rig->written.slot[0].generation, 0);
+	super_written(rig, 0);
+	KUNIT_EXPECT_EQ(test, rig->answers, 0);
+	/* the next one goes on */
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_PREPARING);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.slots, 2);
+	rig_do(rig, fclock_core_ask_cancel(rig->core, &b));
+	super_written(rig, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
+}
+
+/* What an owner wishes of a slot: offline is repeated, complete is a view. */
+static void offline_and_complete(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	unsigned int writes;
+	u64 n;
+
+	trigger(rig, 3);
+	/* said before the trigger: it is about another generation */
+	rig->state--;
+	wish_as(rig, 2, true, 3, 3);
+	rig->state++;
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
+	writes = rig->writes;
+	wish_as(rig, 2, true, 2, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.kind, FCLOCK_OFFLINE);
+	KUNIT_EXPECT_EQ(test, rig->core->gates, 2);
+	rig_time(rig, 1000);				/* nobody answers */
+	KUNIT_ASSERT_EQ(test, rig->writes, writes + 1);
+	KUNIT_EXPECT_EQ(test, rig->written.slot[1].state, FCLOCK_SLOT_ACTIVE);
+	super_written(rig, 0);
+	peers_follow(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
+	rig_time(rig, FCLOCK_RETRY_MS);
+	KUNIT_ASSERT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_PREPARING);
+	n = rig->core->pri.number;
+	rig_gated(rig);
+	says_prepared(rig, 2, n);
+	says_prepared(rig, 3, n);
+	KUNIT_EXPECT_EQ(test, rig->written.slot[1].state, FCLOCK_SLOT_OFFLINE);
+	super_written(rig, 0);
+	peers_follow(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->path[1], FCLOCK_PATH_FAIL);
+	/* and a trigger brings it back, whatever is still wished of the old one */
+	trigger(rig, 2);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.slot[1].state, FCLOCK_SLOT_ACTIVE);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
+}
+
+/* M cannot be written while others live: the instance ends, so that the role moves. */
+static void m_fails_with_others(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	u64 instance = rig->core->instance;
+	struct fclock_ask a;
+	u64 n;
+
+	ask(rig, &a, FCLOCK_ASK_TRIGGER, 1);
+	n = rig->core->pri.number;
+	rig_gated(rig);
+	says_prepared(rig, 2, n);
+	says_prepared(rig, 3, n);
+	super_written(rig, -EIO);
+	KUNIT_EXPECT_FALSE(test, a.done);
+	super_written(rig, -EIO);
+	KUNIT_EXPECT_EQ(test, a.error, -EINPROGRESS);
+	rig_gated(rig);
+	KUNIT_EXPECT_NE(test, rig->core->instance, instance);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_STARTING);
+	KUNIT_EXPECT_EQ(test, rig->disconnects, 2);
+	KUNIT_EXPECT_FALSE(test, fclock_is_primary(rig->core));
+	/* it is listed under its old instance: node 2 is the one to take over */
+	n = rig->writes;
+	rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->core->sb));
+	KUNIT_EXPECT_EQ(test, rig->writes, n);
+}
+
+/* Nobody else is left: it stays failed, I/O behind the gates gets errors, and recovers. */
+static void m_fails_alone(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	unsigned int writes, n;
+	struct fclock_waiter w;
+	struct fclock_ask a;
+
+	for (n = 2; n <= 3; n++)
+		rig_says(rig, n, FCLOCK_BYE, 0, 0);
+	super_written(rig, 0);		/* the views that strike them */
+	super_written(rig, 0);
+	KUNIT_ASSERT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
+	ask(rig, &a, FCLOCK_ASK_TRIGGER, 1);
+	rig_submit(rig, &w, FCLOCK_TARGET_A, FCLOCK_IO_WRITE, 3, 4);
+	KUNIT_EXPECT_EQ(test, rig->wakes, 0);
+	rig_gated(rig);
+	super_written(rig, -EIO);
+	KUNIT_EXPECT_EQ(test, rig->wakes, 0);
+	super_written(rig, -EIO);
+	KUNIT_EXPECT_TRUE(test, a.done);
+	KUNIT_EXPECT_EQ(test, rig->wakes, 1);
+	KUNIT_EXPECT_EQ(test, w.verdict, FCLOCK_FAIL);
+	KUNIT_EXPECT_TRUE(test, rig->core->pri.failed);
+	rig_submit(rig, &w, 0, FCLOCK_IO_READ, 3, 4);
+	KUNIT_EXPECT_EQ(test, w.verdict, FCLOCK_FAIL);
+	/* tried again each second, with a newer number each time */
+	writes = rig->writes;
+	rig_time(rig, FCLOCK_RETRY_MS);
+	KUNIT_ASSERT_EQ(test, rig->writes, writes + 1);
+	super_written(rig, -EIO);
+	rig_time(rig, FCLOCK_RETRY_MS);
+	KUNIT_ASSERT_EQ(test, rig->writes, writes + 2);
+	super_written(rig, 0);
+	KUNIT_EXPECT_FALSE(test, rig->core->pri.failed);
+	KUNIT_EXPECT_EQ(test, rig->core->gates, 0);
+	rig_submit(rig, &w, FCLOCK_TARGET_A, FCLOCK_IO_WRITE, 3, 4);
+	KUNIT_EXPECT_EQ(test, w.verdict, FCLOCK_GO);
+	rig_done(rig, &w);
+}
+
+/* The primary hands over before it leaves, and stays until its successor has answered. */
+static void hands_over(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	u64 n;
+
+	rig_do(rig, fclock_core_leave(rig->core));
+	KUNIT_ASSERT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_PREPARING);
+	n = rig->core->pri.number;
+	says_prepared(rig, 2, n);
+	says_prepared(rig, 3, n);
+	KUNIT_EXPECT_EQ(test, rig->written.primary, 2);
+	KUNIT_EXPECT_EQ(test, rig->written.primary_instance, RIG_PEER(2));
+	KUNIT_EXPECT_EQ(test, rig->written.part[0].instance, 0);
+	KUNIT_EXPECT_EQ(test, rig->written.owners, 2);
+	rig_silence(rig, 2);
+	super_written(rig, 0);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 2), FCLOCK_RESUME);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEAVING);
+	peers_follow(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEFT);
+	KUNIT_EXPECT_TRUE(test, rig->events & FCLOCK_EVENT_ENDED);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 2), FCLOCK_BYE);
+	/* nothing more from it */
+	n = rig->writes;
+	rig_time(rig, 60000);
+	KUNIT_EXPECT_EQ(test, rig->writes, n);
+}
+
+/* Left without the others' word in the middle of a PREPARE: no superblock follows the BYE. */
+static void leaves_now(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	unsigned int writes;
+
+	rig_do(rig, fclock_core_leave(rig->core));
+	writes = rig->writes;
+	rig_do(rig, fclock_core_leave_now(rig->core));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEFT);
+	rig_time(rig, 60000);
+	says_prepared(rig, 2, rig->core->pri.number);
+	says_prepared(rig, 3, rig->core->pri.number);
+	KUNIT_EXPECT_EQ(test, rig->writes, writes);
+}
+
+/* A new instance of a participant: its old one is struck and it joins, in one view. */
+static void returns(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	unsigned int writes = rig->writes;
+
+	rig_cut(rig, 3);
+	KUNIT_EXPECT_EQ(test, 0, rig_link_as(rig, 3, 4711));
+	memset(rig->out, 0, sizeof(struct fclock_wire_ping));
+	rig_says_as(rig, 3, 4711, FCLOCK_PING, 0,
+		    sizeof(struct fclock_wire_ping));
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_PREPARING);
+	says_prepared(rig, 2, rig->core->pri.number);
+	KUNIT_ASSERT_EQ(test, rig->writes, writes + 1);
+	KUNIT_EXPECT_EQ(test, rig->written.part[2].instance, 0);
+}
+
+static int transition_test_init(struct kunit *test)
+{
+	return rig_init(test, 2);
+}
+
+static struct kunit_case transition_cases[] = {
+	KUNIT_CASE(drains_first),
+	KUNIT_CASE(gates_of_kinds),
+	KUNIT_CASE(prepare_numbers),
+	KUNIT_CASE(superblock_numbers),
+	KUNIT_CASE(cut_off),
+	KUNIT_CASE(struck),
+	KUNIT_CASE(not_by_what_m_says),
+	KUNIT_CASE(takes_the_role),
+	KUNIT_CASE(who_is_gone),
+	KUNIT_CASE(hello_refused),
+	KUNIT_CASE(members_lists),
+	KUNIT_CASE(whole_trigger),
+	KUNIT_CASE(prepared_that_counts),
+	KUNIT_CASE(refusals),
+	KUNIT_CASE(time_out),
+	KUNIT_CASE(cancelled),
+	KUNIT_CASE(offline_and_complete),
+	KUNIT_CASE(m_fails_with_others),
+	KUNIT_CASE(m_fails_alone),
+	KUNIT_CASE(hands_over),
+	KUNIT_CASE(leaves_now),
+	KUNIT_CASE(returns),
+	{}
+};
+
+static struct kunit_suite transition_suite = {
+	.name = "fclock_transition",
+	.init = transition_test_init,
+	.exit = rig_exit,
+	.test_cases = transition_cases,
+};
+
+kunit_test_suites(&transition_suite);
