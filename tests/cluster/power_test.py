@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import fclock  # noqa: E402
 from fclock import Checker, Volume, stage  # noqa: E402
 
-CUTS = int(os.environ.get('FCLOCK_CUTS') or 3)
+CUTS = int(os.environ.get('FCLOCK_CUTS') or 2)
 SECTORS = 16384
 DISKS = {'a': '8M', 'b0': '8M', 'b1': '8M', 'm': '12M'}
 
