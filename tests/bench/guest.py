@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs in the guest: devices, measurements, tables.
+
+All stacks stand over memory disks of one kind, so that they differ in nothing
+but the target. In each round everything is measured once; the speed of a stack is
+divided by that of dm-linear just before and after it.
+"""
+import argparse
+import subprocess
+import sys
+import time
+
+import fio
+
+MIB = 2048                      # sectors
+SIZE = 64 * MIB
+GRAIN = 128
+USED = f'{SIZE // 2 - 1024}k'
+SMALL = 64                      # grain of the cache with many runs
+DISKS = 16
+BIG = 16 << 10                  # MiB, what the memory disks say they have
+META_PIECE = 65 * MIB
+
+
+def sh(*words):
+    p = subprocess.run(words, text=True, stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT)
+    if p.returncode:
+        log = subprocess.run(['dmesg'], text=True, stdout=subprocess.PIPE)
+        print('\n'.join(log.stdout.splitlines()[-8:]))
+        raise SystemExit(f'{" ".join(words)}: {p.stdout.strip()}')
+    return p.stdout
+
+
+def create(name, table, size=SIZE):
+    sh('dmsetup', 'create', name, '--table', f'0 {size} {table}')
+    return name
+
+
+def message(name, *words):
+    sh('dmsetup', 'message', name, '0', *words)
+
+
+def status(name):
+    """The words name=value of a status line."""
+    words = sh('dmsetup', 'status', name).split()
+    return dict(w.split('=', 1) for w in words if '=' in w)
+
+
+def wait_active(name, seconds=60):
+    """Formatting a large M takes a while, and nothing can be asked before."""
+    end = time.monotonic() + seconds
+    while sh('dmsetup', 'status', name).split()[3] != 'active' or \
+            status(name)['slots'] == '-':
+        if time.monotonic() > end:
+            raise SystemExit(f'{name} is not active after {seconds} s')
+        time.sleep(0.05)
+
+
+def fill(device, **options):
+    """Writes all of a device once, or what the options say."""
+    return fio.run([device], {'rw': 'write', 'bs': '1m',
+                              'size': f'{SIZE // 2}k', **options})[0]
+
+
+# ---- what is measured ----
+
+class Devices:
+    """Makes each stack when it is asked for first."""
+
+    def __init__(self):
+        # they take memory for what was written only
+        sh('modprobe', 'brd', f'rd_nr={DISKS}', f'rd_size={BIG << 10}',
+           'max_part=0')
+        self.disks = (f'/dev/ram{i}' for i in range(DISKS))
+        self.made = set()
+        self.pieces = 0
+        self.meta = next(self.disks)
+        self.base = next(self.disks)
+        create('lin', f'linear {self.base} 0')
+        fill('lin')
+
+    def __call__(self, *names):
+        for name in names:
+            kind = name.removesuffix('-copy')
+            if kind not in self.made:
+                self.made.add(kind)
+                getattr(self, kind)()
+        return list(names)
+
+    def metadata(self, size=4 * MIB + 128):
+        """A piece of the metadata disk that is all zero."""
+        name = f'm{self.pieces}'
+        at = self.pieces * META_PIECE
+        self.pieces += 1
+        return '/dev/mapper/' + create(name, f'linear {self.meta} {at}', size)
+
+    def volume(self, name, *features, copy=True, size=SIZE,
+               meta=4 * MIB + 128):
+        m, a = self.metadata(meta), next(self.disks)
+        words = ' '.join(features)
+        create(name, f'fclock-origin {m} {a} 1 {len(features)} {words}', size)
+        if copy:
+            create(f'{name}-copy', f'fclock-copy {m} 0 {next(self.disks)}',
+                   size)
+            wait_active(name)
+            message(name, 'trigger', '0')
+
+    def idle(self):
+        self.volume('idle', 'grain_size', str(GRAIN), copy=False)
+        fill('idle')
+
+    def split_all(self, name):
+        """All but the last grain: a complete copy needs no cache."""
+        fill(name, size=USED)
+        fill(f'{name}-copy', rw='read', size=USED)
+
+    def one(self):
+        self.volume('one', 'grain_size', str(GRAIN))
+        self.split_all('one')
+
+    def none(self):
+        self.volume('none', 'grain_size', str(GRAIN), 'cache_limit', '0')
+        self.split_all('none')
+
+    def many(self):
+        self.volume('many', 'grain_size', str(SMALL))
+        every = {'bs': '4k', 'number_ios': SIZE // SMALL // 2}
+        fill('many', rw='write:60k', **every)
+        fill('many-copy', rw='read:60k', **every)
+
+    def snap(self):
+        self.cow = next(self.disks)
+        create('snap', f'snapshot-origin {self.base}')
+        self.new_snapshot()
+        fill('snap')
+
+    def new_snapshot(self):
+        if 'snap-copy' in sh('dmsetup', 'ls'):
+            sh('dmsetup', 'remove', 'snap-copy')
+        sh('dd', 'if=/dev/zero', f'of={self.cow}', 'bs=64k', 'count=2',
+           'oflag=direct')
+        sh('dmsetup', 'suspend', 'snap')
+        create('snap-copy', f'snapshot {self.base} {self.cow} P {GRAIN}')
+        sh('dmsetup', 'resume', 'snap')
+
+    def thin(self):
+        meta = self.metadata(16 * MIB)
+        create('pool', f'thin-pool {meta} {next(self.disks)} {GRAIN} '
+               '0 1 skip_block_zeroing', 4 * SIZE)
+        message('pool', 'create_thin 0')
+        create('thin', 'thin /dev/mapper/pool 0')
+        fill('thin')
+        sh('dmsetup', 'suspend', 'thin')
+        message('pool', 'create_snap 1 0')
+        sh('dmsetup', 'resume', 'thin')
+        create('thin-copy', 'thin /dev/mapper/pool 1')
+        fill('thin')
+
+
+NAMES = {
+    'idle': 'fclock-origin, no copy active',
+    'one': 'fclock-origin, all confirmed in one run',
+    'many': 'fclock-origin, all confirmed in %s runs',
+    'none': 'fclock-origin, cache_limit 0',
+    'snap': 'dm-snapshot origin, all copied',
+    'thin': 'dm-thin, all sharing broken',
+    'one-copy': 'fclock-copy, all confirmed in one run',
+    'many-copy': 'fclock-copy, all confirmed in %s runs',
+    'none-copy': 'fclock-copy, cache_limit 0',
+    'snap-copy': 'dm-snapshot, all copied',
+    'thin-copy': 'dm-thin snapshot, all sharing broken',
+}
+RANDOM = {'bs': '4k', 'norandommap': 1}
+# one 4 KiB block out of every second grain: what the many runs cover
+EVERY = {**RANDOM, 'blockalign': f'{SMALL}k'}
+BULK = {'bs': '1m'}
+
+PATHS = {
+    'write-a': ('4 KiB random writes of A', 'randwrite', RANDOM,
+                ['idle', 'one', 'none', 'snap', 'thin']),
+    'write-a-runs': ('4 KiB random writes of every second 32 KiB of A',
+                     'randwrite', EVERY, ['one', 'many']),
+    'read-a': ('4 KiB random reads of A', 'randread', RANDOM,
+               ['idle', 'one', 'snap', 'thin']),
+    'read-b': ('4 KiB random reads of B', 'randread', RANDOM,
+               ['one-copy', 'none-copy', 'snap-copy', 'thin-copy']),
+    'read-b-runs': ('4 KiB random reads of every second 32 KiB of B',
+                    'randread', EVERY, ['one-copy', 'many-copy']),
+    'write-b': ('4 KiB random writes of B', 'randwrite', RANDOM,
+                ['one-copy', 'snap-copy']),
+    'bulk-write-a': ('1 MiB sequential writes of A', 'write', BULK,
+                     ['idle', 'one', 'snap', 'thin']),
+    'bulk-read-b': ('1 MiB sequential reads of B', 'read', BULK,
+                    ['one-copy', 'snap-copy', 'thin-copy']),
+}
+
+
+def origins(names):
+    """The fclock-origins behind these devices."""
+    return {n.removesuffix('-copy') for n in names} & {'one', 'many', 'none'}
+
+
+class Counters:
+    """Shows that I/O went the way that the table says it went."""
+
+    def __init__(self, names):
+        self.names = origins(names)
+        for name in self.names:
+            message(name, 'reset_stats')
+
+    def check(self, reads_a):
+        """@reads_a: these ask nobody and count nowhere."""
+        for name in self.names:
+            st = status(name)
+            hits, misses = int(st['cache_hits']), int(st['cache_misses'])
+            wrong = hits if name == 'none' else misses
+            if wrong or bool(hits + misses) == reads_a:
+                raise SystemExit(f'{name}: {hits} hits, {misses} misses')
+
+
+def paths(devices, key, args):
+    title, rw, options, others = PATHS[key]
+    jobs = [*fio.order(devices(*others), 'lin'), devices.base]
+    options = {'rw': rw, **options, 'size': USED, 'time_based': 1,
+               'runtime': f'{args.time}ms'}
+    counters = Counters(others)
+    table = fio.Table(f'{title}; dm-linear = 1')
+    for _ in range(args.rounds):
+        times = fio.run(jobs, options)
+        for name, took, lin in fio.beside(jobs, times, 'lin'):
+            table.add(name, lin / took,
+                      (took - times[-1]) / (lin - times[-1]))
+    counters.check(key == 'read-a')
+    table.show({n: NAMES[n] % runs(n) if '%' in NAMES[n] else NAMES[n]
+                for n in others})
+
+
+def runs(name):
+    """Cached runs of the map that this device uses: half of all there are."""
+    return int(status(name.removesuffix('-copy'))['cache_runs']) // 2
+
+
+# ---- first writes ----
+
+FIRST = {
+    '4 KiB in each grain, in order': {'rw': 'write:60k', 'bs': '4k'},
+    '64 KiB, in order': {'rw': 'write', 'bs': '64k'},
+    '64 KiB, at random': {'rw': 'randwrite', 'bs': '64k'},
+}
+
+
+def first(devices, args):
+    devices('one', 'snap')
+    jobs = fio.order(['one', 'snap'], 'lin')
+    for title, options in FIRST.items():
+        table = fio.Table(f'first writes of grains of A, {title}; '
+                          'dm-linear = 1')
+        for _ in range(args.rounds):
+            message('one', 'trigger', '0')
+            devices.new_snapshot()
+            message('one', 'reset_stats')
+            times = fio.run(jobs, {**options, 'size': f'{SIZE // 2}k',
+                                   'number_ios': SIZE // GRAIN})
+            for name, took, lin in fio.beside(jobs, times, 'lin'):
+                table.add(name, lin / took)
+            table.add('both', times[2] / times[1])
+            st = status('one')
+            if int(st['grains_copied']) != SIZE // GRAIN:
+                raise SystemExit(f'first writes: {st["grains_copied"]} grains')
+            table.add('commit', SIZE // GRAIN / int(st['commits']))
+        table.show({'one': 'fclock-origin', 'snap': 'dm-snapshot',
+                    'both': 'fclock-origin; dm-snapshot = 1',
+                    'commit': 'fclock-origin, grains in one commit'})
+
+
+# ---- triggers ----
+
+def trigger_us(name, size):
+    """Some grains split, then a trigger."""
+    fill(name, rw='randwrite', bs='4k', blockalign='64k', number_ios=128,
+         size=f'{size // 2}k', norandommap=1)
+    message(name, 'trigger', '0')
+    return int(status(name)['trigger_us'])
+
+
+def trigger(devices, args):
+    """Slices grow with the volume too: 64 and 1024."""
+    small, big = (BIG // 16) * MIB, BIG * MIB
+    devices.volume('small', 'grain_size', str(GRAIN), size=small)
+    devices.volume('big', 'grain_size', str(GRAIN), size=big,
+                   meta=64 * MIB + 128)
+    table = fio.Table(f'trigger_us of {BIG // 1024} GiB; '
+                      f'{BIG // 16 // 1024} GiB = 1')
+    for _ in range(3 * args.rounds):
+        us = trigger_us('small', small)
+        table.add('big', trigger_us('big', big) / us)
+    table.show({'big': 'fclock-origin, one copy'})
+
+
+OTHERS = {'first': first, 'trigger': trigger}
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument('groups', nargs='*')
+    p.add_argument('--rounds', type=int, default=5)
+    p.add_argument('--time', type=int, default=500)
+    p.add_argument('--list', action='store_true')
+    args = p.parse_args()
+    groups = [*PATHS, *OTHERS]
+    if args.list:
+        print('\n'.join(groups))
+        return
+    for group in args.groups or groups:
+        if group not in groups:
+            raise SystemExit(f'no group {group}: {" ".join(groups)}')
+    print(f'{"median of " + str(args.rounds) + " rounds":<50}  speed'
+          '    least - most    layer')
+    devices = Devices()
+    for group in args.groups or groups:
+        if group in PATHS:
+            paths(devices, group, args)
+        else:
+            OTHERS[group](devices, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
