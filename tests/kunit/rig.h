@@ -36,7 +36,6 @@ struct rig {
 	unsigned int nr_load;
 	struct fclock_super written, sb;
 	bool format;
-	struct list_head woken;
 	/* the last frame taken */
 	struct fclock_msg msg;
 	u8 frame[FCLOCK_FRAME_MAX] __aligned(8);
@@ -74,7 +73,8 @@ static void rig_disconnect(struct fclock_core *core, unsigned int node)
 static void rig_wake(struct fclock_core *core, struct fclock_waiter *waiter)
 {
 	rig_of(core)->wakes++;
-	list_add_tail(&waiter->list, &rig_of(core)->woken);
+	/* the caller's again; tests use the same one for the next I/O */
+	INIT_LIST_HEAD(&waiter->list);
 }
 
 static void rig_copy(struct fclock_core *core, struct fclock_split *split)
@@ -183,7 +183,6 @@ static inline int rig_init(struct kunit *test, unsigned int node)
 	rig->now = 100000;
 	rig->chance = 5;
 	spin_lock_init(&rig->lock);
-	INIT_LIST_HEAD(&rig->woken);
 	cfg->node = node;
 	cfg->peers = 7 & ~fclock_node_bit(node);
 	cfg->networked = true;
