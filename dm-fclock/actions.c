@@ -451,6 +451,19 @@ static void op_read_super(struct fclock_core *core)
 
 /* --------------------------------------------------------------- gates */
 
+/*
+ * A gate counts the I/O that went past the core by what the cache or the path
+ * says. The last one behind a closed gate ends in here, in any context.
+ */
+static void gate_released(struct percpu_ref *ref)
+{
+	struct fclock_gate *gate = container_of(ref, struct fclock_gate, ref);
+	struct fclock_volume *v = gate->volume;
+
+	if (!READ_ONCE(v->dead))
+		queue_work(v->io_wq, &v->gate_work);
+}
+
 static void op_gate(struct fclock_core *core, u32 closed, u64 seq)
 {
 	struct fclock_volume *v = volume_of(core);
@@ -492,13 +505,15 @@ static void move_gates(struct fclock_volume *v, u32 wanted, u64 seq)
 	for (i = 0; i < FCLOCK_CACHE_MAPS; i++) {
 		if (!(change & BIT(i)))
 			continue;
-		fclock_gate_move(&v->gate[i], wanted & BIT(i));
-		if (i == FCLOCK_CACHE_A && !(wanted & BIT(i)))
+		if (wanted & BIT(i)) {
+			percpu_ref_kill(&v->gate[i].ref);
+			continue;
+		}
+		percpu_ref_resurrect(&v->gate[i].ref);
+		if (i == FCLOCK_CACHE_A)
 			note_gate_time(v);
 	}
 	v->gates_closed = wanted;
-	if (change & wanted)
-		synchronize_rcu_expedited();	/* see gate.h */
 }
 
 static bool gates_drained(struct fclock_volume *v)
@@ -507,7 +522,7 @@ static bool gates_drained(struct fclock_volume *v)
 
 	for (i = 0; i < FCLOCK_CACHE_MAPS; i++)
 		if ((v->gates_closed & BIT(i)) &&
-		    fclock_gate_busy(&v->gate[i]))
+		    !percpu_ref_is_zero(&v->gate[i].ref))
 			return false;
 	return true;
 }
@@ -526,7 +541,7 @@ static void gate_work(struct work_struct *work)
 	spin_unlock_irqrestore(&v->lock, flags);
 	move_gates(v, wanted, seq);
 	if (seq == v->gates_done || !gates_drained(v))
-		return;		/* fclock_gate_leave() or op_gate() come again */
+		return;		/* gate_released() or op_gate() come again */
 	trace_fclock_gate(v->node, FCLOCK_TG_DRAINED, wanted, seq);
 	spin_lock_irqsave(&v->lock, flags);
 	if (seq == v->gates_seq) {
@@ -539,21 +554,30 @@ static void gate_work(struct work_struct *work)
 static int gates_init(struct fclock_volume *v)
 {
 	unsigned int i;
+	int r;
 
 	for (i = 0; i < FCLOCK_CACHE_MAPS; i++) {
-		v->gate[i].count = alloc_percpu(struct fclock_gate_count);
-		if (!v->gate[i].count)
-			return -ENOMEM;
+		r = percpu_ref_init(&v->gate[i].ref, gate_released,
+				    PERCPU_REF_ALLOW_REINIT, GFP_KERNEL);
+		if (r)
+			return r;
+		v->gate[i].volume = v;
 	}
 	return 0;
 }
 
+/* A gate that is being closed is still in the hands of RCU: open it first. */
 static void gates_exit(struct fclock_volume *v)
 {
 	unsigned int i;
 
-	for (i = 0; i < FCLOCK_CACHE_MAPS; i++)
-		free_percpu(v->gate[i].count);
+	for (i = 0; i < FCLOCK_CACHE_MAPS && v->gate[i].volume; i++)
+		if (v->gates_closed & BIT(i))
+			percpu_ref_resurrect(&v->gate[i].ref);
+	if (v->gates_closed)
+		rcu_barrier();
+	for (i = 0; i < FCLOCK_CACHE_MAPS && v->gate[i].volume; i++)
+		percpu_ref_exit(&v->gate[i].ref);
 }
 
 /* -------------------------------------------- timer, answers, events */

@@ -21,7 +21,7 @@
 struct fclock_bio {
 	struct fclock_waiter waiter;
 	struct fclock_target *t;
-	struct fclock_gate *gate;
+	struct percpu_ref *gate;
 	bool granted;
 	bool cut;
 	blk_status_t status;
@@ -64,12 +64,6 @@ static void trace_io(struct fclock_bio *io, enum fclock_trace_bio what, u64 last
 
 /* ------------------------------------------------------- the hit path */
 
-static void leave_gate(struct fclock_volume *v, struct fclock_gate *gate)
-{
-	if (fclock_gate_leave(gate))
-		queue_work(v->io_wq, &v->gate_work);
-}
-
 /*
  * Is the bio free to go? If so it is counted at its gate; -EIO: it is to fail at
  * once; -EAGAIN: the core has to be asked.
@@ -80,11 +74,16 @@ static void leave_gate(struct fclock_volume *v, struct fclock_gate *gate)
 static int pass_gate(struct fclock_volume *v, struct fclock_bio *io,
 		     unsigned int map)
 {
-	struct fclock_gate *gate = &v->gate[map];
+	struct percpu_ref *gate = &v->gate[map].ref;
 	int r = -EAGAIN;
 
-	if (!fclock_gate_enter(gate))
+	if (!percpu_ref_tryget_live(gate))
 		return -EAGAIN;
+	/*
+	 * Pairs with the release that ends percpu_ref_resurrect(): a gate
+	 * seen open again must not be followed by a cache from before.
+	 */
+	smp_rmb();
 	switch (READ_ONCE(v->core->path[map])) {
 	case FCLOCK_PATH_PASS:
 		r = 0;
@@ -101,7 +100,7 @@ static int pass_gate(struct fclock_volume *v, struct fclock_bio *io,
 		break;
 	}
 	if (r)
-		leave_gate(v, gate);
+		percpu_ref_put(gate);
 	else
 		io->gate = gate;
 	return r;
@@ -128,13 +127,22 @@ static int classify(const struct bio *bio)
  * only the device's. It changes no data, so it passes closed gates too; but a
  * copy device is left alone while its slot is idle or offline.
  */
-static int map_flush(struct fclock_target *t)
+static int map_flush(struct fclock_target *t, struct fclock_bio *io)
 {
-	struct fclock_core *core = t->volume->core;
+	struct fclock_volume *v = t->volume;
+	struct percpu_ref *gate = &v->gate[t->map].ref;
 
-	if (t->target != FCLOCK_TARGET_A &&
-	    READ_ONCE(core->path[t->map]) == FCLOCK_PATH_FAIL)
+	if (t->target == FCLOCK_TARGET_A)
+		return DM_MAPIO_REMAPPED;
+	/* counted where it can be, so that a stop waits for it */
+	if (percpu_ref_tryget_live(gate))
+		io->gate = gate;
+	if (READ_ONCE(v->core->path[t->map]) == FCLOCK_PATH_FAIL) {
+		if (io->gate)
+			percpu_ref_put(gate);
+		io->gate = NULL;
 		return DM_MAPIO_KILL;
+	}
 	return DM_MAPIO_REMAPPED;
 }
 
@@ -184,7 +192,7 @@ int fclock_io_map(struct dm_target *ti, struct bio *bio)
 	io->cut = false;
 	bio_set_dev(bio, t->dev->bdev);
 	if (!bio_sectors(bio))
-		return map_flush(t);
+		return map_flush(t, io);
 	if (kind < 0)
 		return DM_MAPIO_KILL;
 	if (t->target == FCLOCK_TARGET_A && kind == FCLOCK_IO_READ)
@@ -218,7 +226,7 @@ int fclock_io_end(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	struct fclock_bio *io = dm_per_bio_data(bio, sizeof(*io));
 
 	if (io->gate) {
-		leave_gate(io->t->volume, io->gate);
+		percpu_ref_put(io->gate);
 		io->gate = NULL;
 	} else if (io->granted) {
 		io->granted = false;

@@ -13,12 +13,12 @@
 #include <linux/device-mapper.h>
 #include <linux/kobject.h>
 #include <linux/mutex.h>
+#include <linux/percpu-refcount.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include "compat.h"
 #include "copier.h"
 #include "core.h"
-#include "gate.h"
 #include "metadata.h"
 #include "transport.h"
 
@@ -102,6 +102,12 @@ struct fclock_flushes {
 	struct bio bio[FCLOCK_MAX_SLOTS];	/* index slot */
 	atomic_t pending;
 	struct completion done;
+};
+
+/* Counts the I/O in flight that the core does not know of. */
+struct fclock_gate {
+	struct percpu_ref ref;
+	struct fclock_volume *volume;	/* NULL: @ref is not made */
 };
 
 /* One slot on this node. volumes_lock; what the core got: until it gives it back. */
