@@ -37,7 +37,7 @@ struct world_class {
 	unsigned int span;		/* grains of a bio at most */
 	u64 ms;				/* under load */
 	unsigned int trigger, stop, cancel, drop_cache, requeue;
-	unsigned int cut, freeze, crash, power, leave, attach, fence;
+	unsigned int cut, freeze, crash, power, leave, attach, fence, expel;
 	unsigned int copy_fail, commit_fail, super_fail;
 	int cache;			/* KiB; -1: unlimited; -2: any */
 	bool start_apart;		/* nodes start at random times, by members lists */
@@ -124,7 +124,7 @@ struct node {
 	struct fclock_core *core;	/* NULL: it does not run */
 	u32 life;
 	bool leaving, running;		/* running: workers work */
-	bool out;			/* left on its own will: stays away for a while */
+	bool fenced;			/* alive, but cut off from the devices */
 	u64 thaw;			/* frozen until */
 	u64 timer_at;
 	u16 attached, detaching;
@@ -207,6 +207,7 @@ void disk_init(struct world *w);
 void disk_exit(struct world *w);
 void disk_crash(struct world *w, struct node *n);
 void disk_power(struct world *w);
+void disk_fence(struct world *w, struct node *n);
 struct dop *dop_new(struct world *w, struct node *n);
 void dop_start(struct world *w, struct dop *d);
 void disk_copy(struct fclock_core *core, struct fclock_split *split);

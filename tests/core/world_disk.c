@@ -113,6 +113,8 @@ static void dop_land(struct world *w, struct event *e)
 
 void dop_start(struct world *w, struct dop *d)
 {
+	if (d->node->fenced)
+		d->silent = true;
 	w_in(w, disk_delay(w), NULL, dop_land, d, 0, 0);
 }
 
@@ -141,6 +143,26 @@ void disk_crash(struct world *w, struct node *n)
 			d->stage++;
 		}
 		d->dead = true;
+	}
+}
+
+/* What is on its way gets there or does not; nothing that follows does. */
+void disk_fence(struct world *w, struct node *n)
+{
+	struct dop *d;
+
+	n->fenced = true;
+	list_for_each_entry(d, &w->dops, list) {
+		if (d->node != n || d->dead || d->landed || d->stage == 255)
+			continue;
+		while (d->stage + 1 < d->stages && w_chance(w, 500)) {
+			if (!d->silent && d->effect)
+				d->effect(w, d);
+			d->stage++;
+		}
+		if (d->type == DOP_BIO && !d->silent && w_chance(w, 500))
+			d->effect(w, d);
+		d->silent = true;
 	}
 }
 
@@ -237,6 +259,8 @@ static void copy_done(struct world *w, struct dop *d)
 {
 	struct node *n = d->node;
 
+	if (d->silent)
+		d->read_error = true;
 	w_trace(w, "n%u copied %llu-%llu slots %x%s failed %x", n->id,
 		(unsigned long long)d->first, (unsigned long long)d->last,
 		d->slots, d->read_error ? " read error" : "", d->failed);
@@ -393,7 +417,7 @@ static void part_done(struct world *w, struct dop *d)
 	struct commit *c = (void *)d->load;
 
 	c->failed |= d->failed;
-	c->error |= d->error;
+	c->error |= d->silent ? -EIO : d->error;
 	if (--c->parts)
 		return;
 	d->failed = c->failed;
@@ -466,7 +490,7 @@ static void load_effect(struct world *w, struct dop *d)
 			return;
 		}
 	}
-	if (!w->calm && w_chance(w, w->cls->commit_fail / 4))
+	if (!w->calm && w_chance(w, w->cls->commit_fail))
 		load->result = -EIO;
 }
 
@@ -474,6 +498,8 @@ static void load_done(struct world *w, struct dop *d)
 {
 	struct node *n = d->node;
 
+	if (d->silent)
+		d->load->result = -EIO;
 	w_trace(w, "n%u loaded slot %u slice %llu: %ld", n->id, d->load->slot,
 		(unsigned long long)d->load->slice, d->load->result);
 	spin_lock(&n->lock);
@@ -506,9 +532,11 @@ static void start_done(struct world *w, struct dop *d)
 {
 	struct node *n = d->node;
 
-	w_trace(w, "n%u owner started", n->id);
+	if (d->silent)
+		d->error = -EIO;
+	w_trace(w, "n%u owner started: %d", n->id, d->error);
 	spin_lock(&n->lock);
-	fclock_core_owner_started(n->core, 0);
+	fclock_core_owner_started(n->core, d->error);
 	spin_unlock(&n->lock);
 }
 
@@ -536,6 +564,8 @@ static void read_done(struct world *w, struct dop *d)
 {
 	struct node *n = d->node;
 
+	if (d->silent || (!w->calm && w_chance(w, w->cls->super_fail)))
+		d->error = -EIO;
 	w_trace(w, "n%u read superblock: %d, state %llu primary %u", n->id,
 		d->error, (unsigned long long)d->sb.state, d->sb.primary);
 	spin_lock(&n->lock);
@@ -588,6 +618,8 @@ static void super_done(struct world *w, struct dop *d)
 {
 	struct node *n = d->node;
 
+	if (d->silent)
+		d->error = -EIO;
 	w_trace(w, "n%u wrote state %llu: %d", n->id,
 		(unsigned long long)d->sb.state, d->error);
 	spin_lock(&n->lock);
@@ -604,7 +636,8 @@ void disk_write_super(struct fclock_core *core, const struct fclock_super *sb,
 	struct dop *d, *o;
 
 	list_for_each_entry(o, &w->dops, list)
-		if (o->type == DOP_SUPER && !o->dead && !o->landed)
+		if (o->type == DOP_SUPER && !o->dead && !o->landed &&
+		    !o->silent && !n->fenced)
 			w_fail(w, "n%u writes a superblock while n%u does",
 			       n->id, o->node->id);
 	d = dop_new(w, n);

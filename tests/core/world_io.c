@@ -60,6 +60,8 @@ static void piece_done(struct world *w, struct dop *d)
 	struct node *n = d->node;
 	struct bio *bio = d->bio;
 
+	if (d->silent)
+		bio->error = true;
 	if (d->gate >= 0) {
 		node_gate_put(n, d->gate);
 	} else {

@@ -587,13 +587,44 @@ static void fault_fence(struct world *w)
 	w_in(w, w_between(w, 100 * W_MS, 4 * W_SEC), NULL, unfence, n, 0, 0);
 }
 
+/* Its storage comes back when the old instance has ended. */
+static void readmit(struct world *w, struct event *e)
+{
+	struct node *n = e->p;
+
+	if (!n->core || n->core->phase != FCLOCK_STARTING || n->leaving) {
+		w_in(w, 100 * W_MS, NULL, readmit, n, 0, 0);
+		return;
+	}
+	n->fenced = false;
+	new_list(w, w->members | fclock_node_bit(n->id));
+}
+
+/* A node is cut off from the devices and left out; it lives and may not know. */
+static void fault_expel(struct world *w)
+{
+	struct node *n = live_node(w);
+	u64 all = BIT_ULL(w->cls->nodes) - 1;
+
+	if (!n || n->leaving || w->cls->nodes < 2)
+		return;
+	if (!w->epoch)
+		w->members = all;
+	if (w->members != all)
+		return;
+	w_trace(w, "n%u is cut off from the devices", n->id);
+	disk_fence(w, n);
+	new_list(w, w->members & ~fclock_node_bit(n->id));
+	w_in(w, w_between(w, 500 * W_MS, 3 * W_SEC), NULL, readmit, n, 0, 0);
+}
+
 static const struct {
 	void (*fn)(struct world *w);
 	size_t rate;
 } faults[] = {
 #define F(name) { fault_##name, offsetof(struct world_class, name) }
 	F(trigger), F(stop), F(cut), F(freeze), F(crash), F(power), F(leave),
-	F(attach), F(fence),
+	F(attach), F(fence), F(expel),
 	{ fault_drop, offsetof(struct world_class, drop_cache) },
 	{ fault_requeue, offsetof(struct world_class, requeue) },
 #undef F

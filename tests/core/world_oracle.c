@@ -73,12 +73,14 @@ static void gen_add(struct gen *gen, u64 g, u64 stamp, u64 now)
 
 static bool dop_live(const struct dop *d)
 {
-	return !d->dead && d->node->core && d->node->life == d->life;
+	return !d->dead && !d->silent && !d->node->fenced && d->node->core &&
+	       d->node->life == d->life;
 }
 
 static bool node_member(struct world *w, struct node *n)
 {
-	return !w->epoch || (w->members & fclock_node_bit(n->id));
+	return !n->fenced &&
+	       (!w->epoch || (w->members & fclock_node_bit(n->id)));
 }
 
 /* Nothing that touches the slot, or A if @a, may be under way when the slot changes. */
