@@ -25,6 +25,7 @@
 #include <linux/dm-bufio.h>
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "compat.h"
@@ -65,6 +66,7 @@ struct fclock_metadata {
 	struct block_device *bdev;
 	void *page[FCLOCK_SUPER_BLOCKS];
 	int which;
+	struct fclock_super seen;	/* by a write, before it */
 
 	struct dm_bufio_client *bufio;
 	struct mutex batch_mutex;	/* changes of the batch */
@@ -106,17 +108,12 @@ static int write_super_block(struct fclock_metadata *md,
 	return super_io(md, block, REQ_OP_WRITE | REQ_PREFLUSH | REQ_FUA);
 }
 
-int fclock_md_read_super(struct fclock_metadata *md, struct fclock_super *sb)
+/* Both blocks as they stand; sets md->which. */
+static int read_supers(struct fclock_metadata *md, struct fclock_super *sb)
 {
 	unsigned int i;
 	int r, which;
 
-	if (md_blocks(md) < FCLOCK_BITMAP_BLOCK)
-		return -ENOSPC;
-
-	r = blkdev_issue_flush(md->bdev);
-	if (r)
-		return r;
 	for (i = 0; i < FCLOCK_SUPER_BLOCKS; i++) {
 		r = super_io(md, i, REQ_OP_READ);
 		if (r)
@@ -130,14 +127,32 @@ int fclock_md_read_super(struct fclock_metadata *md, struct fclock_super *sb)
 	return r;
 }
 
+int fclock_md_read_super(struct fclock_metadata *md, struct fclock_super *sb)
+{
+	int r;
+
+	if (md_blocks(md) < FCLOCK_BITMAP_BLOCK)
+		return -ENOSPC;
+
+	r = blkdev_issue_flush(md->bdev);
+	if (r)
+		return r;
+
+	return read_supers(md, sb);
+}
+
 int fclock_md_write_super(struct fclock_metadata *md,
 			  const struct fclock_super *sb)
 {
 	unsigned int target;
 	int r;
 
-	if (md->which == WHICH_UNKNOWN)
-		return -EINVAL;
+	/* Other primaries may have written since this node last looked. */
+	r = read_supers(md, &md->seen);
+	if (r)
+		return r;
+	if (md->seen.state >= sb->state)
+		return -ESTALE;
 
 	target = !md->which;
 	r = write_super_block(md, sb, target);
@@ -431,7 +446,7 @@ static int alloc_shadows(struct fclock_metadata *md)
 	return 0;
 }
 
-int fclock_md_start_owner(struct fclock_metadata *md)
+static int start_owner(struct fclock_metadata *md)
 {
 	struct dm_bufio_client *bufio;
 	int r;
@@ -454,6 +469,17 @@ int fclock_md_start_owner(struct fclock_metadata *md)
 	md->bufio = bufio;
 
 	return 0;
+}
+
+/* Writes of A wait for this owner, so reclaim must not wait for A. */
+int fclock_md_start_owner(struct fclock_metadata *md)
+{
+	unsigned int noio = memalloc_noio_save();
+	int r = start_owner(md);
+
+	memalloc_noio_restore(noio);
+
+	return r;
 }
 
 void fclock_md_stop_owner(struct fclock_metadata *md)
