@@ -117,6 +117,8 @@ void fclock_set_phase(struct fclock_core *core, enum fclock_phase phase);
 int fclock_receive_list(struct fclock_core *core, struct fclock_peer *peer,
 			u64 epoch, u64 members);
 
+unsigned int fclock_cut_off(struct fclock_core *core);
+
 /* frame.c */
 int fclock_make_frame(struct fclock_core *core, struct fclock_peer *peer,
 		      void *buf);
@@ -165,6 +167,7 @@ void fclock_owner_new_instance(struct fclock_core *core,
 void fclock_owner_link_up(struct fclock_core *core, struct fclock_peer *peer);
 void fclock_owner_link_down(struct fclock_core *core, struct fclock_peer *peer);
 void fclock_owner_retry(struct fclock_core *core);
+void fclock_owner_timer(struct fclock_core *core, u64 now);
 void fclock_owner_detach(struct fclock_core *core, unsigned int slot);
 u16 fclock_owner_complete(struct fclock_core *core);
 u32 fclock_owner_encode(struct fclock_core *core, struct fclock_peer *peer,

@@ -109,6 +109,8 @@ int fclock_core_add_peers(struct fclock_core *core, u64 peers)
 		spin_lock_irqsave(core->lock, flags);
 		peer->configured = true;
 		core->cfg.peers |= fclock_node_bit(node);
+		fclock_client_retry(core);
+		fclock_settle(core);
 		spin_unlock_irqrestore(core->lock, flags);
 	}
 	return 0;
@@ -439,12 +441,33 @@ void fclock_core_timer(struct fclock_core *core)
 	fclock_client_timer(core, now);
 	fclock_primary_timer(core, now);
 	fclock_members_timer(core, now);
-	if (core->own.active && core->own.ready)
-		fclock_owner_retry(core);
+	fclock_owner_timer(core, now);
 	fclock_settle(core);
 }
 
 /* -------------------------------------------------------------------- status */
+
+/**
+ * fclock_cut_off - for which participant does I/O of this node wait?
+ *
+ * Return: an owner that is not connected while there is something to split, or the
+ * primary while gates are closed for its transition; 0: none.
+ */
+unsigned int fclock_cut_off(struct fclock_core *core)
+{
+	u64 needed = 0;
+	unsigned int node;
+
+	if (fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE))
+		needed = core->sb.owners;
+	if (core->prep.number && core->prep.number != ~0ULL)
+		needed |= fclock_node_bit(core->sb.primary);
+	for (node = 1; node <= FCLOCK_MAX_NODES; node++)
+		if ((needed & fclock_node_bit(node)) &&
+		    core->peer[node].link != FCLOCK_LINK_UP)
+			return node;
+	return 0;
+}
 
 enum fclock_volume_state fclock_core_volume_state(struct fclock_core *core)
 {
@@ -455,7 +478,8 @@ enum fclock_volume_state fclock_core_volume_state(struct fclock_core *core)
 	if (core->pri.failed || core->md_error)
 		return FCLOCK_VOLUME_FAILED;
 	if ((core->phase != FCLOCK_RUNNING && core->phase != FCLOCK_LEAVING) ||
-	    core->split_brain || (active && !core->sb.owners))
+	    core->split_brain || (active && !core->sb.owners) ||
+	    fclock_cut_off(core))
 		return FCLOCK_VOLUME_SUSPENDED;
 	return FCLOCK_VOLUME_ACTIVE;
 }

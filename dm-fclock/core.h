@@ -236,6 +236,7 @@ struct fclock_owner {
 	bool ready;			/* ops->start_owner() has ended well */
 	bool starting;
 	bool committing;
+	u64 start_at;			/* start_owner failed: again then, ms */
 	u16 failing;			/* slots that this owner wants offline */
 	u64 grains;			/* in its slices */
 	struct fclock_owned_slot slot[FCLOCK_MAX_SLOTS];
@@ -482,8 +483,8 @@ struct fclock_core {
 	u64 ping_at;
 	u64 said_waiting;		/* for whom the log already said we wait */
 	bool reading;
-	bool news;			/* since that read began: it proves nothing about the role */
-	bool wish_dirty;		/* the primary is to be told what this node wants */
+	/* since that read began: it proves nothing about the role */
+	bool news;
 	bool leave_now;
 	bool settling;
 	bool md_error;			/* M could not be read the last time */

@@ -246,5 +246,6 @@ int fclock_core_next_frame(struct fclock_core *core, unsigned int node,
 	length = fclock_make_frame(core, &core->peer[node], buf);
 	if (length)
 		core->stats.msg_sent++;
+	fclock_settle(core);	/* a lock given back may have fed a waiter */
 	return length;
 }

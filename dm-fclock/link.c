@@ -18,6 +18,9 @@ void fclock_link_down(struct fclock_core *core, struct fclock_peer *peer)
 	if (core->have_sb && core->sb.primary == peer->node)
 		fclock_asks_lost(core, "the link to the primary broke");
 	fclock_primary_gone(core);
+	if (core->phase == FCLOCK_RUNNING && fclock_cut_off(core) == peer->node)
+		fclock_say(core, "I/O on grains that are not confirmed waits for node %u",
+			   peer->node);
 	core->ops->event(core, FCLOCK_EVENT_STATE, 0);
 }
 
@@ -185,6 +188,9 @@ int fclock_receive_welcome(struct fclock_core *core, struct fclock_peer *peer,
 	    msg->receiver != core->instance)
 		return -EPROTO;
 	if (hello->refusal) {
+		/* other lists under one epoch: this side suspends as well */
+		fclock_receive_list(core, peer, le64_to_cpu(hello->epoch),
+				    le64_to_cpu(hello->members));
 		fclock_say(core, "node %u refuses this node: error %u",
 			   peer->node, le32_to_cpu(hello->refusal));
 		return -ECONNREFUSED;

@@ -158,7 +158,15 @@ bool fclock_reads_wanted(struct fclock_core *core)
 		return !fclock_is_primary(core);
 	if (core->phase != FCLOCK_RUNNING && core->phase != FCLOCK_LEAVING)
 		return false;
-	return primary_gone(core, &core->sb);
+	/* or until M can be read again */
+	return core->md_error || primary_gone(core, &core->sb);
+}
+
+static void set_md_error(struct fclock_core *core, bool error)
+{
+	if (core->md_error != error)
+		core->ops->event(core, FCLOCK_EVENT_STATE, 0);
+	core->md_error = error;
 }
 
 static void read_super(struct fclock_core *core)
@@ -198,7 +206,7 @@ static void take_empty(struct fclock_core *core)
 
 static void super_seen(struct fclock_core *core, const struct fclock_super *sb)
 {
-	core->md_error = false;
+	set_md_error(core, false);
 	core->formatted = true;
 	/*
 	 * A starting node has no locks and no confirmations, so it may learn the
@@ -222,7 +230,7 @@ static void super_seen(struct fclock_core *core, const struct fclock_super *sb)
 
 static void empty_seen(struct fclock_core *core)
 {
-	core->md_error = false;
+	set_md_error(core, false);
 	if (may_take(core, NULL))
 		take_empty(core);
 	else
@@ -247,7 +255,7 @@ static void super_read(struct fclock_core *core, int error,
 		if (!core->md_error)
 			fclock_say(core, "the superblock cannot be read: error %d",
 				   error);
-		core->md_error = true;
+		set_md_error(core, true);
 	}
 }
 
@@ -280,6 +288,8 @@ int fclock_members_adopt(struct fclock_core *core, u64 epoch, u64 members)
 	core->split_brain = false;
 	fclock_send_all(core, FCLOCK_SEND_PING);
 	fclock_update_paths(core);
+	fclock_client_retry(core);
+	fclock_owner_retry(core);
 	if (!(members & fclock_node_bit(core->cfg.node)) &&
 	    (core->phase == FCLOCK_RUNNING || core->phase == FCLOCK_LEAVING ||
 	     core->pri.phase != FCLOCK_PRI_IDLE || fclock_is_primary(core)))

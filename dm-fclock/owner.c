@@ -246,6 +246,8 @@ void fclock_core_loaded(struct fclock_core *core, struct fclock_load *load)
 		}
 	}
 	list_move_tail(&load->list, &core->own.free_loads);
+	if (fclock_owner_complete(core))
+		fclock_wish(core);
 	fclock_progress(core);
 	fclock_owner_retry(core);
 	fclock_settle(core);
@@ -368,7 +370,7 @@ static void owner_decide(struct fclock_core *core, struct fclock_record *rec)
 	u64 last = rec->ask_last;
 	bool split;
 
-	if ((slots & core->own.failing) ||
+	if ((slots & (core->own.failing | core->detaching)) ||
 	    !slice_ready(core, slots, fclock_slice_of(core, rec->ask_first))) {
 		record_queue(rec, &core->own.queue);
 		return;
@@ -398,7 +400,7 @@ static void owner_handle(struct fclock_core *core, struct fclock_record *rec)
 {
 	u64 slice;
 
-	if (rec->want_state > core->sb.state) {
+	if (rec->want_state > core->sb.state || core->split_brain) {
 		record_queue(rec, &core->own.queue);
 		return;
 	}
@@ -565,16 +567,22 @@ bool fclock_owner_idle(struct fclock_core *core)
 	       !core->own.nr_loading && !core->own.starting;
 }
 
-static void owner_forget_given(struct fclock_core *core)
+/* Shared locks of all clients; with @old only of those whose instance is not listed any more. */
+static void owner_forget_given(struct fclock_core *core,
+			       const struct fclock_super *old)
 {
 	struct fclock_peer *peer;
 	unsigned int i;
 
 	for (peer = fclock_next_peer(core, NULL); peer;
-	     peer = fclock_next_peer(core, peer))
+	     peer = fclock_next_peer(core, peer)) {
+		if (old && fclock_listed_instance(old, peer->node) ==
+			   fclock_listed_instance(&core->sb, peer->node))
+			continue;
 		for (i = 0; i < FCLOCK_OBJECTS; i++)
 			if (peer->records[i].state == FCLOCK_REC_HELD)
-				fclock_record_free(core, &peer->records[i]);
+				record_release(core, &peer->records[i]);
+	}
 }
 
 /* Every request of an older state has ended; those of this state and above are looked at. */
@@ -659,8 +667,7 @@ void fclock_owner_adopt(struct fclock_core *core,
 
 	mine = mine && fclock_is_listed(core);
 	owner_drop_old(core);
-	if (ends_locks)
-		owner_forget_given(core);
+	owner_forget_given(core, ends_locks ? NULL : old);
 	if (mine && !core->own.active) {
 		owner_begin(core);
 	} else if (!mine && core->own.active) {
@@ -688,23 +695,49 @@ void fclock_owner_adopt(struct fclock_core *core,
 	memset(core->own.ahead, 0, sizeof(core->own.ahead));
 }
 
+/*
+ * Short of memory it is tried again; where M cannot be read the copies are given up,
+ * and it is tried again for those to come. Meanwhile requests wait in the queue.
+ */
+static void owner_not_started(struct fclock_core *core, int error)
+{
+	u16 active = fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
+
+	fclock_say(core, "cannot read the bitmaps: error %d", error);
+	if (error != -ENOMEM)
+		fclock_owner_fail(core, active);
+	core->own.start_at = core->ops->now(core) + FCLOCK_RETRY_MS;
+	fclock_arm(core, core->own.start_at);
+}
+
 void fclock_core_owner_started(struct fclock_core *core, int error)
 {
 	lockdep_assert_held(core->lock);
 
 	core->own.starting = false;
-	if (core->own.active) {
-		core->own.ready = true;
-		if (error) {
-			fclock_say(core, "cannot read the bitmaps: error %d",
-				   error);
-			fclock_owner_fail(core, fclock_slots_in(&core->sb,
-							 FCLOCK_SLOT_ACTIVE));
-		}
-	}
+	if (core->own.active && error)
+		owner_not_started(core, error);
+	else
+		core->own.ready = core->own.active;
 	fclock_progress(core);
 	fclock_owner_retry(core);
 	fclock_settle(core);
+}
+
+void fclock_owner_timer(struct fclock_core *core, u64 now)
+{
+	struct fclock_owner *own = &core->own;
+
+	if (!own->active || own->starting || core->prep.number)
+		return;
+	if (own->ready) {
+		fclock_owner_retry(core);
+	} else if (now >= own->start_at) {
+		own->starting = true;
+		core->ops->start_owner(core);
+	} else {
+		fclock_arm(core, own->start_at);
+	}
 }
 
 /* This instance is over; nothing is in flight any more. */
@@ -761,6 +794,26 @@ void fclock_owner_link_down(struct fclock_core *core, struct fclock_peer *peer)
 	}
 }
 
+/* Grants are made from the bits when they are sent, and those of @slots go away. */
+static void owner_take_back(struct fclock_core *core, u16 slots)
+{
+	struct fclock_peer *peer;
+	unsigned int i;
+
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer))
+		for (i = 0; i < FCLOCK_OBJECTS; i++) {
+			struct fclock_record *rec = &peer->records[i];
+
+			if (rec->state != FCLOCK_REC_GRANTING ||
+			    !(fclock_record_slots(core, rec) & slots))
+				continue;
+			fclock_unqueue_out(&rec->out);
+			rec->state = FCLOCK_REC_WAITING;
+			record_queue(rec, &core->own.queue);
+		}
+}
+
 void fclock_owner_detach(struct fclock_core *core, unsigned int slot)
 {
 	struct fclock_split *sp;
@@ -771,4 +824,5 @@ void fclock_owner_detach(struct fclock_core *core, unsigned int slot)
 		if (sp->state == FCLOCK_SPLIT_LOCKING && (sp->slots & BIT(slot)))
 			fclock_split_drop(core, sp);
 	}
+	owner_take_back(core, BIT(slot));
 }

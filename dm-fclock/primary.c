@@ -374,6 +374,7 @@ void fclock_primary_kick(struct fclock_core *core)
 	u16 offline;
 
 	while (fclock_is_primary(core) && pri->phase == FCLOCK_PRI_IDLE &&
+	       !core->split_brain &&
 	       core->peer[core->cfg.node].wish.valid &&
 	       core->prep.number != ~0ULL) {
 		if (!pri->retry_at && !first_unconnected(core)) {
@@ -395,6 +396,13 @@ void fclock_primary_kick(struct fclock_core *core)
 
 /* ------------------------------------------------------------------- RESUME */
 
+/* To whom this node hands the role over: it is waited for also while it is not connected. */
+static bool is_successor(struct fclock_core *core, struct fclock_peer *peer)
+{
+	return peer->node == core->sb.primary &&
+	       !fclock_gone(core, &core->sb, peer->node);
+}
+
 static bool all_resumed(struct fclock_core *core)
 {
 	struct fclock_peer *peer;
@@ -402,8 +410,8 @@ static bool all_resumed(struct fclock_core *core)
 	for (peer = fclock_next_peer(core, NULL); peer;
 	     peer = fclock_next_peer(core, peer))
 		if (peer->node != core->cfg.node && peer->needs_prepare &&
-		    peer->link == FCLOCK_LINK_UP &&
-		    peer->state < core->sb.state)
+		    peer->state < core->sb.state &&
+		    (peer->link == FCLOCK_LINK_UP || is_successor(core, peer)))
 			return false;
 	return true;
 }
@@ -513,15 +521,16 @@ static void primary_failed(struct fclock_core *core, int error)
 	if (!core->pri.failed)
 		fclock_say(core, "the metadata device cannot be written: error %d",
 			   error);
-	core->pri.failed = true;
 	core->pri.phase = FCLOCK_PRI_IDLE;
 	answer_asker(core, -EINPROGRESS,
 		     "the metadata device cannot be written");
-	core->ops->event(core, FCLOCK_EVENT_STATE, 0);
 	if (others_alive(core)) {
+		/* what waits here goes on when the role has moved: no errors */
 		fclock_begin_ending(core, "it cannot write the metadata device");
 		return;
 	}
+	core->pri.failed = true;
+	core->ops->event(core, FCLOCK_EVENT_STATE, 0);
 	core->pri.phase = FCLOCK_PRI_ABORTING;	/* nothing is begun meanwhile */
 	core->pri.retry_at = core->ops->now(core) + FCLOCK_RETRY_MS;
 	fclock_arm(core, core->pri.retry_at);
@@ -652,7 +661,7 @@ void fclock_primary_asked(struct fclock_core *core, struct fclock_peer *peer,
 /* To whoever may be behind: the newest durable superblock, then the pending PREPARE. */
 void fclock_primary_link_up(struct fclock_core *core, struct fclock_peer *peer)
 {
-	if (!fclock_is_primary(core))
+	if (!fclock_is_primary(core) && core->pri.phase != FCLOCK_PRI_RESUMING)
 		return;
 	fclock_send(core, peer, FCLOCK_SEND_SUPER);
 	if (core->pri.phase == FCLOCK_PRI_PREPARING && peer->needs_prepare &&

@@ -202,6 +202,11 @@ void fclock_adopt(struct fclock_core *core, const struct fclock_super *sb,
 	fclock_update_paths(core);
 	fclock_wish(core);
 	fclock_send_all(core, FCLOCK_SEND_PING);	/* tells our state number */
+	/* the one who handed the role over may go before it has told everybody */
+	if (primary_changed && fclock_is_primary(core)) {
+		core->pri.resume = ends_locks;
+		fclock_send_all(core, FCLOCK_SEND_SUPER);
+	}
 	fclock_client_retry(core);
 	fclock_owner_retry(core);
 	if (fclock_reads_wanted(core))
