@@ -3,6 +3,7 @@
  * What the constructors check about devices and about what stands on M. Nothing
  * is written. Every refusal is one sentence in the kernel log.
  */
+#include <linux/delay.h>
 #include "volume.h"
 
 static bool bdevs_overlap(struct block_device *a, struct block_device *b)
@@ -143,6 +144,27 @@ static int plan_format(struct fclock_volume *v, struct fclock_target *t)
 	return r;
 }
 
+#define READ_TRIES	10
+#define READ_PAUSE	100		/* ms */
+
+/*
+ * Another node that formats M right now has written block 1 and not yet block 0. Nobody is
+ * to be told to wipe that.
+ */
+static int read_super(struct fclock_volume *v)
+{
+	unsigned int i;
+	int r;
+
+	for (i = 0; i < READ_TRIES; i++) {
+		r = fclock_md_read_super(v->md, v->read_sb);
+		if (r != -EILSEQ)
+			break;
+		msleep(READ_PAUSE);
+	}
+	return r;
+}
+
 int fclock_read_metadata(struct fclock_volume *v, struct fclock_target *t)
 {
 	int r;
@@ -159,7 +181,7 @@ int fclock_read_metadata(struct fclock_volume *v, struct fclock_target *t)
 		t->ti->error = "Out of memory";
 		return -ENOMEM;
 	}
-	r = fclock_md_read_super(v->md, v->read_sb);
+	r = read_super(v);
 	if (!r)
 		r = check_super(v, t, v->read_sb);
 	else if (r == -ENODATA)

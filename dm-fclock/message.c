@@ -47,7 +47,9 @@ static int ask_primary(struct fclock_target *t, u8 kind, u16 slots,
 		spin_lock_irqsave(&v->lock, flags);
 		if (!w.ask.done) {
 			fclock_core_ask_cancel(v->core, &w.ask);
-			w.ask.error = left ? -EINTR : -ETIMEDOUT;
+			/* sent: it may yet take effect, generation= tells */
+			w.ask.error = left ? -EINTR :
+				      w.ask.sent ? -EINPROGRESS : -ETIMEDOUT;
 			strscpy(w.ask.text, left ? "interrupted" :
 				"no answer from the primary",
 				sizeof(w.ask.text));
