@@ -58,7 +58,8 @@ class Round:
             return
         self.us.append(us)
         # Every copy at once, each read by a node of its own choice.
-        scans = [k.scan(rng.choice(v.nodes), s, wait=False) for s in slots]
+        scans = [k.scan(rng.choice(v.nodes), s, wait=False,
+                        repeat=rng.choice((1, 4))) for s in slots]
         for scan in scans:
             k.check(scan.wait())
         old = [s for s in k.h.copies if s not in slots]

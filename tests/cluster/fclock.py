@@ -165,10 +165,12 @@ class Checker:
             self.h.trigger(slots, began, ended)
         return err, us
 
-    def scan(self, i, target, threads=2, wait=True):
+    def scan(self, i, target, threads=2, repeat=1, wait=True):
+        """Reads a device, each part of it repeat times."""
         area, self._area = self._area, (self._area + 1) % 24
         job = self.c[i].spawn(['checker', 'scan', 'pci', self.device(target),
-                               str(area), f'threads={threads}'])
+                               str(area), f'threads={threads}',
+                               f'repeat={repeat}'])
         got = Scan(self, i, target, area, job)
         return got.wait() if wait else got
 
@@ -179,6 +181,9 @@ class Checker:
             self.h.error(f'node {scan.node}: {scan.said["errors"]} reads of '
                          f'{scan.who} failed')
             return False
+        for x, id in scan.changed:
+            self.h.check_seen(scan.target, x, id, scan.began, scan.ended,
+                              scan.who)
         if scan.target == 255:
             return self.h.check_origin(scan.content, scan.began, scan.ended,
                                        scan.who)
@@ -204,6 +209,8 @@ class Scan:
                       r'errors=(\d+)', r.out)
         if r.rc or not m:
             raise Bail(f'scan of {self.who}: {r.out}')
+        self.changed = [(int(x), int(id)) for x, id in
+                        re.findall(r'changed=(\d+):(\d+)', r.out)]
         self.began, self.ended, n, bad, errors = map(int, m.groups())
         self.said = {'bad': bad, 'errors': errors, 'text': r.out}
         self.content = self.checker.m.area(self.area, n)

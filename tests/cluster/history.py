@@ -254,6 +254,20 @@ class History:
         else:
             self._bounds(cut, x, w, who)
 
+    def check_seen(self, slot, x, id, began, ended, who):
+        """One sector of a copy (or of the origin) as it was read."""
+        w = self._lookup(id, x, who)
+        if w is None:
+            return
+        if slot == ORIGIN:
+            self.check_register(self.origin, x, w, began, ended, who)
+        elif w.target == slot:
+            self._through(self.copies[slot], x, w, began, ended, who)
+        elif w.target != ORIGIN:
+            self.error(f'{who} sector {x}: {w} is of another copy')
+        else:
+            self._from_cut(self.copies[slot], x, w, began, who)
+
     def check_copy(self, slot, content, began, ended, who=None):
         """A copy as it was read by a scan."""
         who = who or f'B{slot}'
@@ -267,15 +281,7 @@ class History:
             if not id and x not in origin and x not in through:
                 base[x] = 0
                 continue
-            w = self._lookup(id, x, who)
-            if w is None:
-                continue
-            if w.target == slot:
-                self._through(copy, x, w, began, ended, who)
-            elif w.target != ORIGIN:
-                self.error(f'{who} sector {x}: {w} is of another copy')
-            else:
-                self._from_cut(copy, x, w, began, who)
+            self.check_seen(slot, x, id, began, ended, who)
         if cut.low >= cut.high:
             self.error(f'{who}: no moment between {cut.called} and '
                        f'{cut.returned} explains the copy: after {cut.low} '

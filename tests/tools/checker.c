@@ -12,7 +12,7 @@
  *	checker hammer SHM COUNT
  *	checker write SHM NODE NODES DEV TARGET [key=value...]
  *	checker sweep SHM NODE NODES DEV TARGET [key=value...]
- *	checker scan SHM DEV AREA [threads=N]
+ *	checker scan SHM DEV AREA [threads=N] [repeat=N]
  *	checker message SHM DM-NAME TEXT
  *
  * SHM is "pci" or a file; TARGET is 255 for the origin, else the slot.
@@ -213,12 +213,12 @@ static struct {
 	unsigned int node, nodes, target;
 	int fd;
 	uint64_t sectors;
-	unsigned int threads, pause, grain, hot, large, sync;
+	unsigned int threads, pause, grain, hot, large, sync, repeat;
 	uint64_t seed, seconds, first, last;
 	uint64_t next;			/* of the sweep */
 	uint64_t done, errors;
 	int first_error;
-} w = { .threads = 4, .grain = 128, .hot = 16, .seed = 1 };
+} w = { .threads = 4, .grain = 128, .hot = 16, .seed = 1, .repeat = 1 };
 
 static struct record *take_record(uint64_t *id)
 {
@@ -397,6 +397,8 @@ static void options(char **argv)
 			w.large = v;
 		else if (!strcmp(*argv, "sync"))	/* O_DSYNC */
 			w.sync = v;
+		else if (!strcmp(*argv, "repeat"))
+			w.repeat = v;
 		else if (!strcmp(*argv, "seconds"))
 			w.seconds = v;
 		else if (!strcmp(*argv, "first"))
@@ -446,15 +448,16 @@ static int do_write(char **argv, void *(*fn)(void *))
 
 static struct {
 	int fd;
-	uint64_t sectors, next, bad, errors;
+	uint64_t sectors, next, bad, errors, changed;
 	uint64_t *area;
 } scan;
 
-static void scan_chunk(uint8_t *buf, uint64_t at, unsigned int n)
+static void scan_chunk(uint8_t *buf, uint64_t at, unsigned int n, int again)
 {
 	ssize_t rc = pread(scan.fd, buf, n * SECTOR, at * SECTOR);
 	const uint64_t *s;
 	unsigned int i;
+	uint64_t was;
 
 	if (rc != (ssize_t)n * SECTOR) {
 		__atomic_fetch_add(&scan.errors, 1, __ATOMIC_RELAXED);
@@ -464,7 +467,13 @@ static void scan_chunk(uint8_t *buf, uint64_t at, unsigned int n)
 	}
 	for (i = 0; i < n; i++) {
 		s = (const uint64_t *)(buf + i * SECTOR);
+		was = scan.area[at + i];
 		scan.area[at + i] = read_stamp((const struct stamp *)s, at + i);
+		if (again && was != scan.area[at + i] &&
+		    __atomic_fetch_add(&scan.changed, 1, __ATOMIC_RELAXED) < 200)
+			printf("changed=%llu:%llu\n",
+			       (unsigned long long)(at + i),
+			       (unsigned long long)was);
 		if (scan.area[at + i] == BAD_SECTOR &&
 		    __atomic_fetch_add(&scan.bad, 1, __ATOMIC_RELAXED) < 4)
 			fprintf(stderr, "sector %llu: %llx %llx %llx %llx\n",
@@ -480,6 +489,7 @@ static void *scanner(void *arg)
 {
 	const unsigned int step = SCAN_CHUNK / SECTOR;
 	uint8_t *buf = buffer(SCAN_CHUNK);
+	unsigned int i;
 	uint64_t at;
 
 	(void)arg;
@@ -487,8 +497,9 @@ static void *scanner(void *arg)
 		at = __atomic_fetch_add(&scan.next, step, __ATOMIC_SEQ_CST);
 		if (at >= scan.sectors)
 			return NULL;
-		scan_chunk(buf, at, scan.sectors - at < step ?
-			   scan.sectors - at : step);
+		for (i = 0; i < w.repeat; i++)
+			scan_chunk(buf, at, scan.sectors - at < step ?
+				   scan.sectors - at : step, i);
 	}
 }
 
