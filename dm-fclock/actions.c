@@ -8,6 +8,8 @@
  * for events, which allocate memory as they like, and nothing waits for them.
  */
 #include <linux/random.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
 #include "trace.h"
 #include "volume.h"
 
@@ -226,7 +228,7 @@ static void commit_flush(struct fclock_volume *v, struct commit *c)
 	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
 		if (!(c->slots & BIT(s)))
 			continue;
-		bio = &flushes->bio[s];
+		bio = flushes->bio[s];
 		bio_init(bio, v->slot[s].bdev, NULL, 0,
 			 REQ_OP_WRITE | REQ_SYNC | REQ_PREFLUSH);
 		bio->bi_end_io = flush_endio;
@@ -239,9 +241,9 @@ static void commit_flush(struct fclock_volume *v, struct commit *c)
 	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
 		if (!(c->slots & BIT(s)))
 			continue;
-		if (flushes->bio[s].bi_status)
+		if (flushes->bio[s]->bi_status)
 			c->failed |= BIT(s);
-		bio_uninit(&flushes->bio[s]);
+		bio_uninit(flushes->bio[s]);
 	}
 }
 
@@ -663,7 +665,7 @@ static void event_work(struct work_struct *work)
 	struct fclock_volume *v =
 		container_of(work, struct fclock_volume, event_work);
 	struct fclock_target *t;
-	unsigned int events;
+	unsigned int events, noio;
 	unsigned long flags;
 	u16 slots;
 
@@ -674,6 +676,8 @@ static void event_work(struct work_struct *work)
 	v->trigger_slots = 0;
 	spin_unlock_irqrestore(&v->lock, flags);
 
+	/* a resume may wait for the lock, and reclaim for that device */
+	noio = memalloc_noio_save();
 	mutex_lock(&v->targets_lock);
 	list_for_each_entry(t, &v->targets, list) {
 		if (events)
@@ -682,6 +686,7 @@ static void event_work(struct work_struct *work)
 			tell_udev(t);
 	}
 	mutex_unlock(&v->targets_lock);
+	memalloc_noio_restore(noio);
 }
 
 const struct fclock_core_ops fclock_volume_ops = {
@@ -721,13 +726,26 @@ static int make_queues(struct fclock_volume *v)
 		0 : -ENOMEM;
 }
 
+static int make_flushes(struct fclock_volume *v)
+{
+	unsigned int s;
+
+	init_completion(&v->flushes.done);
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
+		v->flushes.bio[s] = kzalloc(sizeof(*v->flushes.bio[s]),
+					    GFP_KERNEL);
+		if (!v->flushes.bio[s])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 int fclock_actions_init(struct fclock_volume *v)
 {
 	unsigned int i;
 
 	INIT_LIST_HEAD(&v->woken);
 	INIT_LIST_HEAD(&v->copies);
-	init_completion(&v->flushes.done);
 	INIT_WORK(&v->wake_work, fclock_io_wake_work);
 	INIT_WORK(&v->copy_work, copy_work);
 	INIT_WORK(&v->gate_work, gate_work);
@@ -743,7 +761,7 @@ int fclock_actions_init(struct fclock_volume *v)
 		v->load_job[i].volume = v;
 		INIT_WORK(&v->load_job[i].work, load_work);
 	}
-	return make_queues(v) ?: gates_init(v);
+	return make_flushes(v) ?: make_queues(v) ?: gates_init(v);
 }
 
 /* From here on the core's orders are dropped; what is under way ends. */
@@ -766,7 +784,11 @@ void fclock_actions_quiesce(struct fclock_volume *v)
 
 void fclock_actions_exit(struct fclock_volume *v)
 {
+	unsigned int s;
+
 	gates_exit(v);
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+		kfree(v->flushes.bio[s]);
 	if (v->io_wq)
 		destroy_workqueue(v->io_wq);
 	if (v->commit_wq)

@@ -99,7 +99,7 @@ struct fclock_load_job {
 
 /* The flushes before a commit; commit work only. */
 struct fclock_flushes {
-	struct bio bio[FCLOCK_MAX_SLOTS];	/* index slot */
+	struct bio *bio[FCLOCK_MAX_SLOTS];	/* index slot */
 	atomic_t pending;
 	struct completion done;
 };

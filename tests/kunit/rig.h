@@ -22,7 +22,7 @@
 #define RIG_PEER(n)	(1000ULL + (n))
 
 struct rig {
-	spinlock_t lock;
+	spinlock_t lock;		/* the core's */
 	struct kunit *test;
 	struct fclock_core *core;
 	u64 now, chance;
@@ -53,12 +53,13 @@ static inline struct rig *rig_of(struct fclock_core *core)
 }
 
 /* An event is an expression about rig->core, with the lock held. */
-#define rig_do(rig, event) do {					\
+#define rig_do(r, event) do {						\
+	struct rig *rig_r = (r);					\
 	unsigned long rig_flags;					\
 									\
-	spin_lock_irqsave(&(rig)->lock, rig_flags);			\
+	spin_lock_irqsave(&rig_r->lock, rig_flags);			\
 	event;								\
-	spin_unlock_irqrestore(&(rig)->lock, rig_flags);		\
+	spin_unlock_irqrestore(&rig_r->lock, rig_flags);		\
 } while (0)
 
 static void rig_kick(struct fclock_core *core, unsigned int node)
