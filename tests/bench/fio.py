@@ -4,11 +4,13 @@ import json
 import statistics
 import subprocess
 
+# mem: malloc would give some jobs buffers that are mapped already
 GLOBAL = '''[global]
 ioengine=libaio
 direct=1
 iodepth=16
 thread=1
+mem=mmap
 gtod_reduce=1
 stonewall
 '''
