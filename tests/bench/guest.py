@@ -298,10 +298,11 @@ def trigger(devices, args):
     devices.volume('small', 'grain_size', str(GRAIN), size=small)
     devices.volume('big', 'grain_size', str(GRAIN), size=big,
                    meta=64 * MIB + 128)
+    pairs = 8 * args.rounds
     # a gate waits for grace periods of RCU, which take what they take
     table = fio.Table(f'trigger_us of {BIG // 1024} GiB; '
-                      f'{BIG // 16 // 1024} GiB = 1')
-    for _ in range(8 * args.rounds):
+                      f'{BIG // 16 // 1024} GiB = 1; {pairs} triggers of each')
+    for _ in range(pairs):
         us = trigger_us('small', small)
         table.add('big', trigger_us('big', big) / us)
     table.show({'big': 'fclock-origin, one copy'})
