@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The fake array itself: flushed writes survive a power cut, others need not."""
 # timeout: 900
+# by name
 import lib
 
 STAMP = '''

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The cluster harness itself: disks, links, freezing, crashing, hot-plug."""
 # timeout: 900
+# by name
 import hashlib
 import os
 import time
