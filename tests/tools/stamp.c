@@ -14,6 +14,7 @@
  *						SIGTERM); the log says when each began and ended
  *   stamp cut DEV LOG T0 T1			is DEV one cut of those writes, of a moment
  *						between T0 and T1 (as printed by stamp clock)?
+ *   stamp sum DEV...			one number for what the devices hold
  *   stamp clock
  *
  * A model is a file of one 32-bit seed per sector.
@@ -287,6 +288,7 @@ static struct race {
 	uint64_t count, room;
 } *races;
 static atomic_uint next_seed = RACE_FIRST;
+static atomic_bool *busy;		/* by block: no two writes of one at once, they could mix */
 static atomic_bool stop;
 
 static uint64_t now(void)
@@ -304,8 +306,11 @@ static void *racer(void *data)
 	uint64_t blocks = dev_sectors / RACE_SECTORS;
 
 	while (!stop) {
+		uint64_t block = rnd(&r->random) % blocks;
 		struct entry *e;
 
+		if (atomic_exchange(&busy[block], true))
+			continue;
 		if (r->count == r->room) {
 			r->room = r->room * 2 + 1024;
 			r->log = realloc(r->log, r->room * sizeof(*r->log));
@@ -314,10 +319,11 @@ static void *racer(void *data)
 		}
 		e = &r->log[r->count++];
 		e->seed = next_seed++;
-		e->block = rnd(&r->random) % blocks;
+		e->block = block;
 		e->began = now();
 		write_one(buf, e->block * RACE_SECTORS, RACE_SECTORS, e->seed);
 		e->ended = now();
+		busy[block] = false;
 	}
 	return NULL;
 }
@@ -337,6 +343,9 @@ static int cmd_race(char **argv)
 	open_dev(argv[0], O_RDWR);
 	signal(SIGTERM, on_term);
 	races = calloc(threads, sizeof(*races));
+	busy = calloc(dev_sectors / RACE_SECTORS + 1, sizeof(*busy));
+	if (!races || !busy)
+		die("memory");
 	for (i = 0; i < threads; i++) {
 		races[i].random = arg(argv, 4, 0) * 1000 + i;
 		pthread_create(&races[i].thread, NULL, racer, &races[i]);
@@ -432,6 +441,29 @@ static int cmd_cut(char **argv)
 	return bad != 0;
 }
 
+static int cmd_sum(char **argv)
+{
+	uint64_t sum = MAGIC, *buf = buffer();
+
+	for (; *argv; argv++) {
+		open_dev(*argv, O_RDONLY);
+		for (;;) {
+			ssize_t n = read(fd, buf, MAX_IO);
+
+			if (n < 0)
+				die("read");
+			if (!n)
+				break;
+			for (ssize_t i = 0; i < n / 8; i++)
+				sum = (sum ^ buf[i]) * 0x100000001b3ull +
+					(sum >> 29);
+		}
+		close(fd);
+	}
+	printf("%016" PRIx64 "\n", sum);
+	return 0;
+}
+
 static int cmd_clock(char **argv)
 {
 	(void)argv;
@@ -449,7 +481,8 @@ int main(int argc, char **argv)
 		{ "write", 2, cmd_write }, { "read", 1, cmd_read },
 		{ "nowait", 4, cmd_nowait }, { "stomp", 4, cmd_stomp },
 		{ "verify", 2, cmd_verify }, { "race", 5, cmd_race },
-		{ "cut", 4, cmd_cut }, { "clock", 0, cmd_clock },
+		{ "cut", 4, cmd_cut }, { "sum", 1, cmd_sum },
+		{ "clock", 0, cmd_clock },
 	};
 
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(*commands); i++)
