@@ -136,12 +136,9 @@ is_state() {
 	wait_for "${3:-10}" eval '[ "$(state '"$1"')" = '"$2"' ]'
 }
 
-O=/dev/mapper/o
-C0=/dev/mapper/c0
-C1=/dev/mapper/c1
-C2=/dev/mapper/c2
-cleanup rm -f /tmp/fc-model*
-cleanup true
+# for the tests
+# shellcheck disable=SC2034
+O=/dev/mapper/o C0=/dev/mapper/c0 C1=/dev/mapper/c1 C2=/dev/mapper/c2
 
 # swappable NAME DEVICE: prints a linear device over it, for swap
 swappable() {
