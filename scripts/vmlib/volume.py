@@ -34,6 +34,7 @@ class Volume:
         self.p = prefix
         self.a, self.b = f'{prefix}fa', f'{prefix}fb'
         self.args = {}
+        self.origin = {}        # node: its A, if not the shared disk itself
         self.len = None
 
     def address(self, i):
@@ -50,8 +51,9 @@ class Volume:
                 args += ['peer', str(j), self.address(j)]
         for key, value in f.items():
             args += [key, str(value)]
+        a = self.origin.get(i, f'/dev/disk/fc/{self.p}a')
         return (f'0 {self.len} fclock-origin /dev/disk/fc/{self.p}m '
-                f'/dev/disk/fc/{self.p}a {i} {len(args)} {" ".join(args)}')
+                f'{a} {i} {len(args)} {" ".join(args)}')
 
     def load(self, i):
         self.c[i].sh('''[ -d /sys/module/dm_fclock ] && exit 0

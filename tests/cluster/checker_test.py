@@ -32,9 +32,20 @@ class Round:
         self.what = ', '.join([f'grain {grain // 2} KiB'] +
                               [f'{k} {n}' for k, n in features.items()])
 
-    def up(self):
+    def slow(self, i, read, write):
+        """On node i A answers so many ms later: a lock or a gate that does not
+        wait for the I/O behind it shows."""
+        a = '/dev/disk/fc/a'
+        self.c[i].sh(f"""modprobe dm-delay
+            dmsetup info slow >/dev/null 2>&1 || dmsetup create slow --table \
+            '0 {SECTORS} delay {a} 0 {read} {a} 0 {write}'""")
+        self.v.origin[i] = '/dev/mapper/slow'
+
+    def up(self, slow=()):
         self.v.remove_all()
         self.v.wipe(data=True)
+        for args in slow:
+            self.slow(*args)
         self.v.start_all()
         self.v.wait_connected()
         self.k = Checker(self.v, self.rng)
@@ -88,9 +99,9 @@ class Round:
                   f'{self.what}: A holds what was written last')
         self.t.diag('\n'.join(k.errors()))
 
-    def run(self, triggers):
+    def run(self, triggers, slow=()):
         self.bad, self.us = 0, []
-        self.up()
+        self.up(slow)
         stage(f'{self.what}: up')
         for i in self.v.nodes:
             self.load(i)
@@ -113,6 +124,10 @@ class Round:
         self.t.ok(not failed, f'{self.what}: no write failed')
         self.t.diag('\n'.join(failed))
         self.everywhere()
+        if slow:
+            self.v.remove_all()
+            for args in slow:
+                self.c[args[0]].sh('dmsetup remove --retry slow')
         stage(f'{self.what}: done')
 
 
@@ -134,7 +149,8 @@ def main():
         sequencer(t, c)
         third = max(1, TRIGGERS // 3)
         Round(t, c, rng, 16).run(third)
-        Round(t, c, rng, 128, cache_limit=rng.choice((0, 1, 4))).run(third)
+        Round(t, c, rng, 128, cache_limit=rng.choice((0, 1, 4))).run(
+            third, slow=((2, 0, 12), (3, 12, 0)))
         Round(t, c, rng, 8, cache_limit=4096).run(TRIGGERS - 2 * third)
 
 
