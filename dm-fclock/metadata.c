@@ -404,18 +404,6 @@ long fclock_md_load(struct fclock_metadata *md,
 	return r;
 }
 
-void fclock_md_prefetch(struct fclock_metadata *md, u64 slice, u64 n)
-{
-	u64 first = fclock_bitmap_block(slice, 0);
-	u64 end = md_blocks(md);
-
-	if (first >= end || !n)
-		return;
-	n = min_t(u64, n, (end - first) / FCLOCK_MAX_SLOTS + 1);
-	n = min_t(u64, n * FCLOCK_MAX_SLOTS, end - first);
-	dm_bufio_prefetch(md->bufio, first, n);
-}
-
 /* ---- Life ---- */
 
 static void free_shadows(struct fclock_metadata *md)

@@ -91,19 +91,6 @@ long fclock_md_load(struct fclock_metadata *md,
 		    const struct fclock_bitmap_id *id, unsigned long *bits,
 		    u64 bit0);
 /**
- * fclock_md_prefetch - begin to read the blocks of slices [@slice, @slice + @n)
- * @md: as fclock_md_load()
- * @slice: first slice
- * @n: number of slices
- *
- * Of all slots: the blocks of a slice stand side by side, so this is one stretch
- * of M. A hint: what is beyond the end is left out, errors come up in the load.
- *
- * Context: may sleep.
- */
-void fclock_md_prefetch(struct fclock_metadata *md, u64 slice, u64 n);
-
-/**
  * fclock_md_set - set the bits of one run for the next commit
  * @md: as fclock_md_load()
  * @id: which block
