@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What must be true (DESIGN.md section 2), checked when it could become false. */
-#include "world.h"
+#include "sim.h"
 
 #define N(x) ((unsigned long long)(x))
 

@@ -3,7 +3,7 @@
  * Bios, cut by verdict as io.c does it: counted at a gate when cache or path say so,
  * else handed to the core, and every part in flight by itself.
  */
-#include "world.h"
+#include "sim.h"
 
 static void again(struct world *w, struct event *e)
 {

@@ -4,7 +4,7 @@
  * come whole and in order or the connection breaks, a socket takes a few frames at a
  * time. A cut link either stalls or breaks what it carries.
  */
-#include "world.h"
+#include "sim.h"
 
 struct conn {
 	struct list_head list;

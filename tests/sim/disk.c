@@ -4,7 +4,7 @@
  * cut may take. An operation has stages; each has its effect at a random moment,
  * and the node hears of the end some time later.
  */
-#include "world.h"
+#include "sim.h"
 
 static u64 *grains_of(struct world *w)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Nodes: life, gates, time, what users ask for; and the faults that meet them. */
-#include "world.h"
+#include "sim.h"
 
 /* -------------------------------------------------------------------- gates */
 

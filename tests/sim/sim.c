@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Events in order of time, chance, the trace, and one run from seed to verdict. */
 #include <linux/rcupdate.h>
-#include "world.h"
+#include "sim.h"
 
 struct world *the_world;
 struct world_sums world_sums;
@@ -68,7 +68,7 @@ void w_fail(struct world *w, const char *fmt, ...)
 	va_start(args, fmt);
 	vprintf(fmt, args);
 	va_end(args);
-	printf("\n# replay: FCLOCK_CLASS=%s FCLOCK_SEED=%llu\n", w->cls->name,
+	printf("\n# replay: tests/sim/run --class %s --seed %llu\n", w->cls->name,
 	       (unsigned long long)w->seed);
 	fflush(stdout);
 }
@@ -265,6 +265,9 @@ int world_run(const struct world_class *cls, u64 seed, bool loud)
 	if (!w->failed)
 		read_all(w);
 	failed = w->failed;
+	world_sums.runs++;
+	world_sums.events += w->nr_events;
+	world_sums.us += w->now - 1000 * W_MS;
 	world_sums.bios += w->nr_bios;
 	world_sums.reads += w->nr_reads;
 	world_sums.shared += w->nr_shared;
@@ -274,7 +277,7 @@ int world_run(const struct world_class *cls, u64 seed, bool loud)
 	world_sums.eio += w->nr_eio;
 	world_free(w);
 	if (!failed && shim_allocs != allocs) {
-		printf("# LEAK: %ld allocations, FCLOCK_CLASS=%s FCLOCK_SEED=%llu\n",
+		printf("# LEAK: %ld allocations, --class %s --seed %llu\n",
 		       shim_allocs - allocs, cls->name,
 		       (unsigned long long)seed);
 		failed = 1;

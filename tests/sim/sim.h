@@ -4,11 +4,11 @@
  * queues, devices made of stamps, virtual time, and one seed that decides everything
  * else. An oracle compares what happens with what DESIGN.md section 2 promises.
  *
- * world.c: events, time, chance, trace; world_disk.c: A, B, M; world_net.c: links;
- * world_node.c: nodes, gates, asks, faults; world_io.c: bios; world_oracle.c.
+ * sim.c: events, time, chance, trace; disk.c: A, B, M; net.c: links;
+ * node.c: nodes, gates, asks, faults; io.c: bios; oracle.c.
  */
-#ifndef FCLOCK_WORLD_H
-#define FCLOCK_WORLD_H
+#ifndef FCLOCK_SIM_H
+#define FCLOCK_SIM_H
 
 #include <stdarg.h>
 #include <linux/kernel.h>
@@ -192,8 +192,18 @@ void w_at(struct world *w, u64 at, struct node *n, void (*fn)(struct world *w, s
 void w_trace(struct world *w, const char *fmt, ...) __printf(2, 3);
 void w_fail(struct world *w, const char *fmt, ...) __printf(2, 3);
 u64 w_stamp(struct world *w);
-/* What the runs of one class did, all together. */
+/* A class and its share of make check's budget. */
+struct sim_class {
+	struct world_class cls;
+	unsigned int seeds;
+};
+
+extern const struct sim_class sim_classes[];
+extern const unsigned int sim_nr_classes;
+
+/* What the runs did, all together. */
 struct world_sums {
+	u64 runs, events, us;
 	u64 bios, reads, shared, triggers, frames, copies, eio;
 };
 
@@ -202,7 +212,7 @@ extern struct world_sums world_sums;
 int world_run(const struct world_class *cls, u64 seed, bool loud);
 extern struct world *the_world;
 
-/* world_disk.c */
+/* disk.c */
 void disk_init(struct world *w);
 void disk_exit(struct world *w);
 void disk_crash(struct world *w, struct node *n);
@@ -219,7 +229,7 @@ void disk_write_super(struct fclock_core *core, const struct fclock_super *sb,
 void disk_read_super(struct fclock_core *core);
 bool disk_node_idle(struct world *w, struct node *n);
 
-/* world_net.c */
+/* net.c */
 void net_init(struct world *w);
 void net_exit(struct world *w);
 void net_kick(struct fclock_core *core, unsigned int node);
@@ -228,7 +238,7 @@ void net_node_up(struct node *n);
 void net_node_down(struct node *n, bool polite);
 bool net_idle(struct node *n);
 
-/* world_node.c */
+/* node.c */
 static inline struct node *node_of(struct fclock_core *core)
 {
 	return container_of(core->lock, struct node, lock);
@@ -243,7 +253,7 @@ void world_tell(struct world *w);
 bool world_quiet(struct world *w, char *why, size_t size);
 void node_check_end(struct node *n);
 
-/* world_io.c */
+/* io.c */
 void io_work(struct node *n, unsigned int worker);
 void io_submit(struct node *n, unsigned int worker, u8 target, u8 io, u64 first,
 	       u64 last);
@@ -251,7 +261,7 @@ void io_wake(struct fclock_core *core, struct fclock_waiter *waiter);
 void io_crash(struct node *n);
 void io_requeue(struct node *n);
 
-/* world_oracle.c */
+/* oracle.c */
 void oracle_super(struct world *w);
 void oracle_issue(struct world *w, struct dop *d);
 void oracle_read(struct world *w, struct dop *d);
