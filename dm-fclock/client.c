@@ -478,8 +478,7 @@ static void client_go(struct fclock_core *core, struct fclock_waiter *w,
 		client_park(core, w);
 		return;
 	}
-	if (lock && w->io == FCLOCK_IO_READ && w->first >= lock->first &&
-	    w->first <= lock->last) {
+	if (lock && w->first >= lock->first && w->first <= lock->last) {
 		client_wake(core, w, FCLOCK_GO_SHARED, lock->last, lock);
 		return;
 	}
@@ -563,7 +562,7 @@ static void client_granted(struct fclock_core *core, struct fclock_object *obj,
 		else
 			client_go(core, w, held ? obj : NULL, first, last);
 	}
-	if (held && !obj->users && obj->state == FCLOCK_OBJ_HELD)
+	if (held && !obj->users)
 		object_unused(core, obj);
 	client_feed(core, peer);
 }

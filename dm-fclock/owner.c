@@ -161,14 +161,13 @@ static bool load_pending(struct fclock_core *core, unsigned int slot, u64 slice)
 	return false;
 }
 
-static bool load_start(struct fclock_core *core, unsigned int slot, u64 slice)
+static void load_start(struct fclock_core *core, unsigned int slot, u64 slice)
 {
 	struct fclock_load *load;
 
-	if (load_pending(core, slot, slice))
-		return true;
-	if (list_empty(&core->own.free_loads) || !core->own.slot[slot].bits)
-		return false;
+	if (load_pending(core, slot, slice) ||
+	    list_empty(&core->own.free_loads) || !core->own.slot[slot].bits)
+		return;
 	load = list_first_entry(&core->own.free_loads, struct fclock_load, list);
 	list_move_tail(&load->list, &core->own.loads);
 	load->slot = slot;
@@ -176,7 +175,6 @@ static bool load_start(struct fclock_core *core, unsigned int slot, u64 slice)
 	load->generation = core->sb.slot[slot].generation;
 	core->own.nr_loading++;
 	core->ops->load(core, load);
-	return true;
 }
 
 /* Are all bits that @slots have in @slice known? Starts reading those that are not. */
@@ -216,9 +214,9 @@ static void owner_scan(struct fclock_core *core)
 		    core->cfg.node &&
 		    !fclock_slice_known(core, own->scan_slot, own->scan_slice)) {
 			/* leave room for what somebody waits for */
-			if (own->nr_loading >= FCLOCK_LOADS / 2 ||
-			    !load_start(core, own->scan_slot, own->scan_slice))
+			if (own->nr_loading >= FCLOCK_LOADS / 2)
 				return;
+			load_start(core, own->scan_slot, own->scan_slice);
 		}
 		own->scan_slice++;
 	}
@@ -299,6 +297,7 @@ static u64 split_extent(struct fclock_core *core, u16 all, u16 slots, u64 grain,
 /*
  * Have every unsplit grain of [ask_first, last] split, and wait for the first of
  * those splits that the request needs; it is looked at again when that one has ended.
+ * There is one: some grain is unsplit, and a free split object is left for it.
  */
 static void owner_split(struct fclock_core *core, struct fclock_record *rec,
 			u16 slots, u64 last)
@@ -323,7 +322,7 @@ static void owner_split(struct fclock_core *core, struct fclock_record *rec,
 			wait = sp;
 		g = sp->last + 1;
 	}
-	record_queue(rec, wait ? &wait->waiters : &core->own.queue);
+	record_queue(rec, &wait->waiters);
 }
 
 static void owner_shared(struct fclock_core *core, struct fclock_record *rec)
@@ -357,19 +356,16 @@ u16 fclock_record_slots(struct fclock_core *core, struct fclock_record *rec)
 	return BIT(rec->target);
 }
 
-/* Splitting for a slot that fails or goes is not begun; the next state decides. */
-static bool record_blocked(struct fclock_core *core, u16 slots)
-{
-	return slots & (core->own.failing | core->detaching |
-			(u16)~core->attached);
-}
-
 static void owner_decide(struct fclock_core *core, struct fclock_record *rec)
 {
 	u16 slots = fclock_record_slots(core, rec);
 	u64 last = rec->ask_last;
 	bool split;
 
+	/*
+	 * Splitting for a slot that fails or goes is not begun; the next state
+	 * decides. The bits of one that is not attached are never ready.
+	 */
 	if ((slots & (core->own.failing | core->detaching)) ||
 	    !slice_ready(core, slots, fclock_slice_of(core, rec->ask_first))) {
 		record_queue(rec, &core->own.queue);
@@ -383,7 +379,7 @@ static void owner_decide(struct fclock_core *core, struct fclock_record *rec)
 		return;
 	}
 	rec->cold = false;
-	if (record_blocked(core, slots) || owner_crowded(core)) {
+	if (owner_crowded(core)) {
 		record_queue(rec, &core->own.queue);
 		return;
 	}

@@ -262,7 +262,7 @@ static void ask_end(struct fclock_core *core, struct fclock_ask *ask, int error,
 	core->ops->answer(core, ask);
 }
 
-/* The first ask goes to the primary; the others wait for its answer. */
+/* The first ask is at the primary, always; the others wait for its answer. */
 void fclock_asks_kick(struct fclock_core *core)
 {
 	struct fclock_peer *peer = primary_link(core);
@@ -292,7 +292,7 @@ void fclock_asks_lost(struct fclock_core *core, const char *why)
 	struct fclock_ask *ask;
 
 	ask = list_first_entry_or_null(&core->asks, struct fclock_ask, list);
-	if (ask && ask->sent)
+	if (ask)
 		ask_end(core, ask, -EINPROGRESS, why);
 	fclock_asks_kick(core);
 }
@@ -303,7 +303,7 @@ void fclock_answered(struct fclock_core *core, u64 id, int error,
 	struct fclock_ask *ask;
 
 	ask = list_first_entry_or_null(&core->asks, struct fclock_ask, list);
-	if (!ask || !ask->sent || ask->id != id)
+	if (!ask || ask->id != id)
 		return;
 	ask_end(core, ask, error, text);
 	fclock_asks_kick(core);
