@@ -375,6 +375,24 @@ static void credits(struct kunit *test)
 	kfree(w);
 }
 
+/* All shared locks in use: who finds none is served as soon as one is used no more. */
+static void locks_run_out(struct kunit *test)
+{
+	struct rig *rig = begin(test);
+	struct fclock_waiter r, w;
+	u64 id = hold(rig, &r);
+
+	rig_submit(rig, &r, 0, FCLOCK_IO_READ, 8, 8);
+	rig->core->peer[1].nr_held += FCLOCK_LOCKS - 1;
+	rig_submit(rig, &w, 0, FCLOCK_IO_READ, 40, 40);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 1), 0);
+	rig_done(rig, &r);
+	KUNIT_EXPECT_EQ(test, released(rig), id);
+	asks(rig, 0, FCLOCK_KIND_SHARED, 40, 40);
+	KUNIT_EXPECT_EQ(test, rig->core->peer[1].nr_held, FCLOCK_LOCKS - 1);
+	rig->core->peer[1].nr_held = 0;
+}
+
 /* cache_limit 0: every I/O asks, and keeps nothing. */
 static void without_cache(struct kunit *test)
 {
@@ -467,6 +485,7 @@ static struct kunit_case client_cases[] = {
 	KUNIT_CASE(prepare_drops_requests),
 	KUNIT_CASE(reconnect),
 	KUNIT_CASE(credits),
+	KUNIT_CASE(locks_run_out),
 	KUNIT_CASE(without_cache),
 	KUNIT_CASE(slot_states),
 	KUNIT_CASE(requeue),

@@ -399,6 +399,18 @@ static void copy_fails(struct kunit *test)
 			       rig_payload(rig))->status, FCLOCK_GRANT_EIO);
 }
 
+/* A cannot be read: every copy of the split lost its point in time. */
+static void origin_fails(struct kunit *test)
+{
+	struct rig *rig = begin(test);
+
+	rig_request(rig, 3, id_of(1, 0), A, SPLIT, 5, 5);
+	rig_do(rig, fclock_core_copied(rig->core, rig->split[0], true, 0));
+	KUNIT_EXPECT_EQ(test, rig->core->own.failing, 3);
+	KUNIT_EXPECT_EQ(test, rig->commits, 0);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 3), 0);
+}
+
 static void commit_fails(struct kunit *test)
 {
 	struct rig *rig = begin(test);
@@ -482,6 +494,7 @@ static struct kunit_case owner_cases[] = {
 	KUNIT_CASE(abort_keeps_resume_ends),
 	KUNIT_CASE(unsent_grants),
 	KUNIT_CASE(copy_fails),
+	KUNIT_CASE(origin_fails),
 	KUNIT_CASE(commit_fails),
 	KUNIT_CASE(generations),
 	KUNIT_CASE(crowded),

@@ -201,6 +201,32 @@ static void struck(struct kunit *test)
 	KUNIT_EXPECT_GT(test, rig->reads, 1);
 }
 
+/* The list that leaves this node out comes with a superblock: its gates do not open. */
+static void left_out_by_a_superblock(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+	struct fclock_waiter w;
+
+	rig_do(rig, fclock_cache_add(&rig->core->cache, FCLOCK_CACHE_A, 0, 9));
+	rig_submit(rig, &w, FCLOCK_TARGET_A, FCLOCK_IO_WRITE, 3, 3);
+	KUNIT_EXPECT_EQ(test, w.verdict, FCLOCK_GO);
+	rig->sb.epoch = 3;
+	rig->sb.members = 5;
+	rig->sb.part[1].instance = 0;
+	resume(rig, 6, FCLOCK_ABORT);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_ENDING);
+	KUNIT_EXPECT_EQ(test, rig->core->gates, BIT(FCLOCK_CACHE_MAPS) - 1);
+	/* and nothing that comes after it does that either */
+	resume(rig, 7, FCLOCK_RESUME);
+	KUNIT_EXPECT_EQ(test, rig->core->gates, BIT(FCLOCK_CACHE_MAPS) - 1);
+	rig_gated(rig);
+	rig_done(rig, &w);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_STARTING);
+	/* it takes no role: it is not a member */
+	rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	KUNIT_EXPECT_EQ(test, rig->writes, 0);
+}
+
 /* A superblock on M that lists this starting node is not yet the primary's word. */
 static void not_by_what_m_says(struct kunit *test)
 {
@@ -711,6 +737,24 @@ static void leaves_now(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->writes, writes);
 }
 
+/* Even then nothing is said to have ended before it has: a copy may still write to B. */
+static void leaves_after_copies(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+
+	trigger(rig, 1);
+	rig_request(rig, 3, 1 << 16, FCLOCK_TARGET_A, FCLOCK_KIND_SPLIT, 5, 5);
+	KUNIT_ASSERT_EQ(test, rig->copies, 1);
+	rig_do(rig, fclock_core_leave(rig->core));
+	rig_do(rig, fclock_core_leave_now(rig->core));
+	rig_silence(rig, 2);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEAVING);
+	rig_do(rig, fclock_core_copied(rig->core, rig->split[0], false, 0));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEFT);
+	KUNIT_EXPECT_EQ(test, rig->commits, 0);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 2), FCLOCK_BYE);
+}
+
 /* A new instance of a participant: its old one is struck and it joins, in one view. */
 static void returns(struct kunit *test)
 {
@@ -740,6 +784,7 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(superblock_numbers),
 	KUNIT_CASE(cut_off),
 	KUNIT_CASE(struck),
+	KUNIT_CASE(left_out_by_a_superblock),
 	KUNIT_CASE(not_by_what_m_says),
 	KUNIT_CASE(takes_the_role),
 	KUNIT_CASE(who_is_gone),
@@ -755,6 +800,7 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(m_fails_alone),
 	KUNIT_CASE(hands_over),
 	KUNIT_CASE(leaves_now),
+	KUNIT_CASE(leaves_after_copies),
 	KUNIT_CASE(returns),
 	{}
 };
