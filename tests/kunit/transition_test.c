@@ -339,6 +339,13 @@ static void members_lists(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, r, 0);
 	KUNIT_EXPECT_EQ(test, rig->core->path[FCLOCK_CACHE_A],
 			FCLOCK_PATH_CACHE);
+	/* without this node: it stops, and begins anew when nothing is in flight */
+	rig_do(rig, r = fclock_core_members(rig->core, 5, 5));
+	KUNIT_EXPECT_EQ(test, r, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_ENDING);
+	KUNIT_EXPECT_EQ(test, rig->closed, BIT(FCLOCK_CACHE_MAPS) - 1);
+	rig_gated(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_STARTING);
 }
 
 /* ------------------------------------------------------------ the primary */
@@ -508,6 +515,32 @@ static void prepared_that_counts(struct kunit *test)
 	rig_says_as(rig, 2, 4711, FCLOCK_PREPARED, n + 2, 0);
 	KUNIT_EXPECT_EQ(test, rig->writes, writes);
 	says_prepared(rig, 2, n + 2);
+	KUNIT_EXPECT_EQ(test, rig->writes, writes + 1);
+}
+
+/* The node came back as another instance: its PREPARED is not the listed one's. */
+static void prepared_of_another_instance(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	unsigned int writes = rig->writes;
+	struct fclock_ask a;
+	u64 n;
+
+	ask(rig, &a, FCLOCK_ASK_TRIGGER, 1);
+	n = rig->core->pri.number;
+	rig_gated(rig);
+	says_prepared(rig, 2, n);
+	rig_cut(rig, 3);
+	/* by its state it may be older than the listed one, which may be alive */
+	rig->state = 1;
+	KUNIT_EXPECT_EQ(test, 0, rig_link_as(rig, 3, 4711));
+	rig_says_as(rig, 3, 4711, FCLOCK_PREPARED, n, 0);
+	KUNIT_EXPECT_EQ(test, rig->writes, writes);
+	/* now it shows that the listed one is gone: nobody waits for that */
+	rig->state = rig->core->sb.state;
+	memset(rig->out, 0, sizeof(struct fclock_wire_ping));
+	rig_says_as(rig, 3, 4711, FCLOCK_PING, 0,
+		    sizeof(struct fclock_wire_ping));
 	KUNIT_EXPECT_EQ(test, rig->writes, writes + 1);
 }
 
@@ -721,6 +754,33 @@ static void hands_over(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->writes, n);
 }
 
+/* The successor is cut off when the role is its own: who hands over stays to tell it. */
+static void successor_cut_off(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	struct fclock_wire_ping *ping = (void *)rig->out;
+	u64 n;
+
+	rig_do(rig, fclock_core_leave(rig->core));
+	n = rig->core->pri.number;
+	says_prepared(rig, 2, n);
+	says_prepared(rig, 3, n);
+	KUNIT_EXPECT_EQ(test, rig->written.primary, 2);
+	rig_cut(rig, 2);
+	super_written(rig, 0);
+	rig_silence(rig, 3);
+	memset(ping, 0, sizeof(*ping));
+	rig->state = rig->written.state;
+	rig_says(rig, 3, FCLOCK_PING, 0, sizeof(*ping));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEAVING);
+	rig->state = n - 1;
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 2));
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 2), FCLOCK_RESUME);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEAVING);
+	peers_follow(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEFT);
+}
+
 /* Left without the others' word in the middle of a PREPARE: no superblock follows the BYE. */
 static void leaves_now(struct kunit *test)
 {
@@ -792,6 +852,7 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(members_lists),
 	KUNIT_CASE(whole_trigger),
 	KUNIT_CASE(prepared_that_counts),
+	KUNIT_CASE(prepared_of_another_instance),
 	KUNIT_CASE(refusals),
 	KUNIT_CASE(time_out),
 	KUNIT_CASE(cancelled),
@@ -799,6 +860,7 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(m_fails_with_others),
 	KUNIT_CASE(m_fails_alone),
 	KUNIT_CASE(hands_over),
+	KUNIT_CASE(successor_cut_off),
 	KUNIT_CASE(leaves_now),
 	KUNIT_CASE(leaves_after_copies),
 	KUNIT_CASE(returns),
