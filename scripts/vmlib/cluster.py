@@ -276,17 +276,19 @@ def default_module():
 
 
 def compile_c(source, flags=()):
-    """Builds one C file for host or guest; returns the cached program."""
+    """Builds a C file, or all of a folder, for host or guest; returns the cached
+    program."""
     source = Path(source)
-    key = hashlib.sha256(source.read_bytes() + repr(flags).encode())
-    for header in sorted(source.parent.glob('*.h')):
-        key.update(header.read_bytes())
+    files = sorted(source.glob('*.c')) if source.is_dir() else [source]
+    key = hashlib.sha256(repr(flags).encode())
+    for path in files + sorted(files[0].parent.glob('*.h')):
+        key.update(path.read_bytes())
     target = paths.cache_dir('guest', 'bin') / \
         f'{source.stem}-{key.hexdigest()[:16]}'
     if not target.exists():
         part = f'{target}.{os.getpid()}'
         subprocess.run(['gcc', '-O2', '-Wall', '-Wextra', '-static', '-pthread',
-                        *flags, '-o', part, str(source)], check=True)
+                        *flags, '-o', part, *map(str, files)], check=True)
         os.rename(part, target)
     return target
 
@@ -305,6 +307,7 @@ def guest_files(module='default'):
                 files[f'fc/bin/{path.stem}'] = compile_c(path)
             elif path.is_file():
                 files[f'fc/{name}/{path.name}'] = path
+    files['fc/bin/crash'] = compile_c(tree / 'tests/crash')
     script = tree / 'scripts/fclock'
     if script.exists():
         files['fc/bin/fclock'] = script

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a volume must show that came up after the power failed at a point of the log
+ * (DESIGN: invariants 1, 2, 5 and 7).
+ *
+ * A sector's writes have an order. What A may hold of them: nothing older than the
+ * last one that a flush covered, nothing that had not begun. What a copy may hold:
+ * what A had at the trigger, nothing that began after the trigger had returned, and
+ * nothing older than the last write that had ended before it was called, save
+ * where the failure took that write from A as well; or what was written through the
+ * copy since. And it is one cut: who holds a write holds all that ended before it began.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "crash.h"
+
+/* Writes of one sector of one target, in order; number 0 is what stood there first. */
+static struct history {
+	uint32_t *write;
+	uint32_t nr, room;
+} history[TARGETS][LENGTH];
+
+static char text[256];
+
+static void add(struct history *h, uint32_t write)
+{
+	if (h->nr == h->room) {
+		h->room = h->room * 2 + 4;
+		h->write = realloc(h->write, h->room * sizeof(*h->write));
+		if (!h->write)
+			die("memory");
+	}
+	h->write[h->nr++] = write;
+}
+
+void judge_init(void)
+{
+	uint32_t w, i;
+
+	for (w = 0; w < nr_writes; w++)
+		for (i = 0; i < writes[w].count; i++)
+			add(&history[writes[w].target][writes[w].sector + i], w);
+}
+
+const char *judge_refusal(uint32_t at)
+{
+	if (at <= formatted)
+		return NULL;
+	return "M is refused though it was formatted";
+}
+
+/* ---- slots ---- */
+
+static const char *state_of(const struct slot_op *op)
+{
+	return op->kind == OP_TRIGGER ? "active" :
+		op->kind == OP_STOP ? "idle" : "offline";
+}
+
+static bool same_state(const char *want, const char *got)
+{
+	return !strcmp(want, got) ||
+		(!strcmp(want, "active") && !strcmp(got, "complete"));
+}
+
+/*
+ * The state is that of the last message which had returned, or of one that had
+ * not. A slot that may go offline may do so at any time until it is triggered again.
+ */
+const char *judge_slot(uint32_t at, unsigned int slot, const char *state,
+		       uint64_t generation)
+{
+	const char *want = "idle";
+	uint64_t last = 0;
+	bool may_fail = false;
+	uint32_t i;
+
+	for (i = 0; i < nr_slot_ops && slot_ops[i].begin < at; i++) {
+		const struct slot_op *op = &slot_ops[i];
+
+		if (!(op->slots & 1 << slot))
+			continue;
+		if (op->kind == OP_FAIL) {
+			may_fail = true;
+			continue;
+		}
+		if (op->end > at && same_state(state_of(op), state) &&
+		    (op->kind != OP_TRIGGER || op->generation == generation))
+			return NULL;
+		if (op->end > at)
+			continue;
+		want = state_of(op);
+		if (op->kind == OP_TRIGGER)
+			last = op->generation;
+		may_fail = false;
+	}
+	if (generation == last && (same_state(want, state) ||
+				   (may_fail && !strcmp(state, "offline"))))
+		return NULL;
+	snprintf(text, sizeof(text),
+		 "slot %u is %s with generation %llu, not %s with %llu", slot,
+		 state, (unsigned long long)generation, want,
+		 (unsigned long long)last);
+	return text;
+}
+
+static const struct slot_op *trigger_of(unsigned int slot, uint64_t generation)
+{
+	uint32_t i;
+
+	for (i = 0; i < nr_slot_ops; i++)
+		if (slot_ops[i].kind == OP_TRIGGER &&
+		    slot_ops[i].slots & 1 << slot &&
+		    slot_ops[i].generation == generation)
+			return &slot_ops[i];
+	return NULL;
+}
+
+/* ---- contents ---- */
+
+/*
+ * flushed[target]: the latest begin of a flush that had ended before the failure: what
+ * ended before it is safe.
+ */
+static void find_flushed(uint32_t at, uint32_t flushed[TARGETS])
+{
+	uint32_t i;
+
+	memset(flushed, 0, TARGETS * sizeof(*flushed));
+	for (i = 0; i < nr_flushes; i++)
+		if (flushes[i].end < at &&
+		    flushes[i].begin > flushed[flushes[i].target])
+			flushed[flushes[i].target] = flushes[i].begin;
+}
+
+/* 1 + index of the last write of @h that ended well before @before; 0: none. */
+static uint32_t last_ended(const struct history *h, uint32_t before)
+{
+	uint32_t i;
+
+	for (i = h->nr; i; i--) {
+		const struct write_op *w = &writes[h->write[i - 1]];
+
+		if (w->ok && w->end < before)
+			return i;
+	}
+	return 0;
+}
+
+/* 1 + index of write @stamp, 0 for what stood there first; NEVER: no such write */
+static uint32_t place(const struct history *h, uint32_t stamp)
+{
+	uint32_t i;
+
+	if (!stamp)
+		return 0;
+	for (i = 0; i < h->nr; i++)
+		if (h->write[i] == stamp - 1)
+			return i + 1;
+	return NEVER;
+}
+
+static const char *complain(const char *what, uint32_t sector,
+			    unsigned int target, uint32_t stamp,
+			    const char *why)
+{
+	const struct write_op *w = stamp && stamp <= nr_writes ?
+		&writes[stamp - 1] : NULL;
+
+	snprintf(text, sizeof(text),
+		 "%s, sector %u (grain %u) holds write %u of %s (%u..%u): %s",
+		 what, sector, sector / GRAIN, stamp, target ? "B" : "A",
+		 w ? w->begin : 0, w ? w->end : 0, why);
+	return text;
+}
+
+const char *judge_origin(uint32_t at, const void *a)
+{
+	uint32_t flushed[TARGETS], sector, stamp, n;
+	unsigned int target;
+
+	find_flushed(at, flushed);
+	for (sector = 0; sector < LENGTH; sector++) {
+		const struct history *h = &history[0][sector];
+
+		if (!stamp_read((const char *)a + sector * SECTOR, sector,
+				&target, &stamp))
+			return complain("A", sector, 0, 0, "no stamp");
+		n = target ? NEVER : place(h, stamp);
+		if (n == NEVER || (stamp && writes[stamp - 1].begin >= at))
+			return complain("A", sector, target, stamp,
+					"nobody wrote that");
+		if (n < last_ended(h, flushed[0]))
+			return complain("A", sector, target, stamp,
+					"a later one was flushed");
+	}
+	return NULL;
+}
+
+static uint32_t min32(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+/* What was written through the copy since the trigger @op and is safe: 0: nothing. */
+static uint32_t copy_floor(const struct history *h, const struct slot_op *op,
+			   uint32_t flushed)
+{
+	uint32_t n = last_ended(h, flushed);
+
+	return n && writes[h->write[n - 1]].begin > op->end ? n : 0;
+}
+
+static const char *judge_own(unsigned int target, const struct slot_op *op,
+			     uint32_t at, uint32_t sector, uint32_t stamp,
+			     uint32_t floor, const char *what)
+{
+	const struct history *h = &history[target][sector];
+	uint32_t n = place(h, stamp);
+	const struct write_op *w;
+
+	if (!n || n == NEVER)
+		return complain(what, sector, target, stamp,
+				"B's old content shows through");
+	w = &writes[stamp - 1];
+	if (w->begin >= at)
+		return complain(what, sector, target, stamp, "nobody wrote that");
+	if (w->end < op->begin)
+		return complain(what, sector, target, stamp,
+				"it is of an older generation");
+	if (n < floor)
+		return complain(what, sector, target, stamp,
+				"a later one was flushed");
+	return NULL;
+}
+
+/* Sector by sector; @cut becomes the latest begin of a write of A that is held. */
+static const char *judge_sector(uint32_t at, const struct slot_op *op,
+				unsigned int target, uint32_t stamp,
+				uint32_t sector, unsigned int slot,
+				const uint32_t flushed[TARGETS],
+				uint32_t *cut, const char *what)
+{
+	const struct history *h = &history[0][sector];
+	uint32_t floor, n;
+
+	floor = copy_floor(&history[1 + slot][sector], op, flushed[1 + slot]);
+	if (target == 1 + slot)
+		return judge_own(target, op, at, sector, stamp, floor, what);
+	if (target)
+		return complain(what, sector, target, stamp, "of another copy");
+	if (floor)
+		return complain(what, sector, target, stamp,
+				"a write through the copy was flushed");
+	n = place(h, stamp);
+	if (n == NEVER)
+		return complain(what, sector, target, stamp, "nobody wrote that");
+	if (stamp && writes[stamp - 1].begin > min32(op->end, at))
+		return complain(what, sector, target, stamp,
+				"it began after the trigger");
+	if (n < min32(last_ended(h, op->begin), last_ended(h, flushed[0])))
+		return complain(what, sector, target, stamp,
+				"a later one is before the trigger");
+	if (stamp && writes[stamp - 1].begin > *cut)
+		*cut = writes[stamp - 1].begin;
+	return NULL;
+}
+
+const char *judge_copy(uint32_t at, unsigned int slot, uint64_t generation,
+		       const void *b)
+{
+	const struct slot_op *op = trigger_of(slot, generation);
+	uint32_t flushed[TARGETS], stamps[LENGTH], sector, cut = 0, n;
+	const char *wrong;
+	unsigned int target;
+	char what[32];
+
+	snprintf(what, sizeof(what), "slot %u", slot);
+	if (!op)
+		return "nobody triggered this generation";
+	find_flushed(at, flushed);
+	for (sector = 0; sector < LENGTH; sector++) {
+		if (!stamp_read((const char *)b + sector * SECTOR, sector,
+				&target, &stamps[sector]))
+			return complain(what, sector, 0, 0, "no stamp");
+		wrong = judge_sector(at, op, target, stamps[sector], sector,
+				     slot, flushed, &cut, what);
+		if (wrong)
+			return wrong;
+		if (target)
+			stamps[sector] = NEVER;
+	}
+	for (sector = 0; sector < LENGTH; sector++) {
+		const struct history *h = &history[0][sector];
+
+		n = stamps[sector] == NEVER ? NEVER : place(h, stamps[sector]);
+		if (n < min32(last_ended(h, cut), last_ended(h, flushed[0])))
+			return complain(what, sector, 0, stamps[sector],
+					"not one cut: it lacks a write that ended before one it holds began");
+	}
+	return NULL;
+}
