@@ -3,43 +3,115 @@
 #pragma GCC diagnostic ignored "-Woverride-init"
 #include "sim.h"
 
+const char *const sim_fault_names[] = {
+#define F(name) #name,
+	W_TIMED(F) W_CHANCED(F)
+#undef F
+};
+
+static const struct {
+	const char *name;
+	size_t offset;
+} fields[] = {
+#define F(name) { #name, offsetof(struct world_class, name) },
+	W_SIZES(F) W_TIMED(F) W_CHANCED(F)
+#undef F
+};
+
+static const size_t rates[] = {
+#define F(name) offsetof(struct world_class, name),
+	W_TIMED(F) W_CHANCED(F)
+#undef F
+};
+
+static unsigned int *field_at(struct world_class *cls, size_t offset)
+{
+	return (unsigned int *)((char *)cls + offset);
+}
+
+unsigned int sim_rate(const struct world_class *cls, enum fault kind)
+{
+	return *(const unsigned int *)((const char *)cls + rates[kind]);
+}
+
+unsigned int *sim_field(struct world_class *cls, const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(fields); i++)
+		if (!strcmp(fields[i].name, name))
+			return field_at(cls, fields[i].offset);
+	return NULL;
+}
+
+/* What makes another class of @base, as arguments. */
+void sim_tell_class(const struct world_class *cls, const struct world_class *base)
+{
+	struct world_class a = *cls, b = *base;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(fields); i++)
+		if (*field_at(&a, fields[i].offset) !=
+		    *field_at(&b, fields[i].offset))
+			printf(" --set %s=%u", fields[i].name,
+			       *field_at(&a, fields[i].offset));
+}
+
 #define ONE .nodes = 1, .slots = 2, .grains = 100, .slice = 16, .workers = 4, \
-	.span = 6, .ms = 3000, .trigger = 200, .cache = -2
-#define THREE .nodes = 3, .slots = 2, .grains = 100, .slice = 16, .workers = 3, \
-	.span = 6, .ms = 4000, .trigger = 200, .cache = -2
+	.span = 6, .ms = 3000, .trigger = 200, .cache = W_CACHE_ANY,	\
+	.settle = 120
+#define THREE ONE, .nodes = 3, .workers = 3, .ms = 4000
+#define MANY THREE, .slots = 3, .ms = 6000, .workers = 2, .apart = 1
+/* everything at once */
+#define ALL .stop = 900, .cut = 2000, .lag = 2000, .slow = 1500,		\
+	.freeze = 3000, .crash = 4000, .power = 8000, .leave = 4000,	\
+	.attach = 3000, .fence = 9000, .expel = 9000, .dup = 9000,	\
+	.drop = 200, .limit = 2000, .requeue = 300, .cancel = 100,	\
+	.copy_fail = 2, .commit_fail = 3, .super_fail = 10, .io_fail = 3, \
+	.nomem = 20
+
+#define C(n, s, ...) { .cls = { .name = n, __VA_ARGS__ }, .seeds = s }
 
 const struct sim_class sim_classes[] = {
-	{ .cls = { .name = "one", ONE }, .seeds = 40 },
-	{ .cls = { .name = "one-stop", ONE, .stop = 500, .drop_cache = 50,
-	    .requeue = 100, .attach = 400 }, .seeds = 40 },
-	{ .cls = { .name = "one-power", ONE, .power = 700 }, .seeds = 40 },
-	{ .cls = { .name = "one-crash", ONE, .ms = 6000, .crash = 900,
-	    .leave = 1500 }, .seeds = 40 },
-	{ .cls = { .name = "one-fail", ONE, .stop = 500, .copy_fail = 20,
-	    .commit_fail = 20, .super_fail = 30 }, .seeds = 40 },
-	{ .cls = { .name = "three", THREE }, .seeds = 40 },
-	{ .cls = { .name = "three-small", THREE, .grains = 12, .slice = 4, .ms = 2000,
-	    .workers = 6, .cache = -1, .trigger = 60 }, .seeds = 40 },
-	{ .cls = { .name = "three-stop", THREE, .stop = 500, .drop_cache = 50,
-	    .requeue = 100, .cancel = 300 }, .seeds = 40 },
-	{ .cls = { .name = "three-links", THREE, .cut = 400, .cancel = 100 }, .seeds = 40 },
-	{ .cls = { .name = "three-frozen", THREE, .freeze = 500 }, .seeds = 40 },
-	{ .cls = { .name = "three-power", THREE, .power = 1500 }, .seeds = 40 },
-	{ .cls = { .name = "three-crash", THREE, .ms = 6000, .crash = 1500,
-	    .cut = 2500 }, .seeds = 40 },
-	{ .cls = { .name = "three-leave", THREE, .ms = 6000, .leave = 1200,
-	    .attach = 600, .start_apart = true }, .seeds = 40 },
-	{ .cls = { .name = "three-fence", THREE, .ms = 6000, .fence = 2000,
-	    .cut = 2500 }, .seeds = 40 },
-	{ .cls = { .name = "three-expel", THREE, .ms = 6000, .expel = 1500,
-	    .cut = 2500 }, .seeds = 40 },
-	{ .cls = { .name = "three-fail", THREE, .stop = 900, .copy_fail = 10,
-	    .commit_fail = 10, .super_fail = 20 }, .seeds = 40 },
-	{ .cls = { .name = "all", THREE, .nodes = 4, .slots = 3, .ms = 8000,
-	    .stop = 900, .cut = 2000, .freeze = 3000, .crash = 4000,
-	    .power = 8000, .leave = 4000, .attach = 3000, .fence = 9000, .expel = 9000,
-	    .drop_cache = 200, .requeue = 300, .cancel = 100, .copy_fail = 2,
-	    .commit_fail = 3, .super_fail = 10, .start_apart = true }, .seeds = 60 },
+	C("one", 40, ONE),
+	C("one-stop", 40, ONE, .stop = 500, .drop = 50, .requeue = 100,
+	  .attach = 400, .limit = 300),
+	C("one-power", 40, ONE, .power = 700),
+	C("one-crash", 40, ONE, .ms = 6000, .crash = 900, .leave = 1500,
+	  .nomem = 50),
+	C("one-fail", 40, ONE, .stop = 500, .copy_fail = 20, .commit_fail = 20,
+	  .super_fail = 30, .io_fail = 20),
+	/* bitmap blocks of more than one sector */
+	C("one-large", 4, ONE, .grains = 16384, .slice = 8192, .ms = 2000,
+	  .span = 14, .power = 900, .trigger = 400),
+	C("two", 40, THREE, .nodes = 2, .slots = 4, .crash = 2000, .cut = 1500),
+	C("three", 40, THREE),
+	C("three-small", 40, THREE, .grains = 12, .slice = 4, .ms = 2000,
+	  .workers = 6, .cache = W_CACHE_ALL, .trigger = 60),
+	C("three-stop", 40, THREE, .stop = 500, .drop = 50, .requeue = 100,
+	  .cancel = 300, .limit = 400),
+	C("three-links", 40, THREE, .cut = 400, .lag = 600, .cancel = 100),
+	C("three-frozen", 40, THREE, .freeze = 500),
+	C("three-slow", 40, THREE, .slow = 300, .stop = 900),
+	C("three-power", 40, THREE, .power = 1500),
+	C("three-crash", 40, THREE, .ms = 6000, .crash = 1500, .cut = 2500),
+	C("three-leave", 40, THREE, .ms = 6000, .leave = 1200, .attach = 600,
+	  .apart = 1),
+	C("three-fence", 40, THREE, .ms = 6000, .fence = 2000, .cut = 2500),
+	C("three-expel", 40, THREE, .ms = 6000, .expel = 1500, .cut = 2500),
+	C("three-lists", 40, THREE, .ms = 6000, .dup = 1500, .fence = 3000,
+	  .cut = 2500),
+	C("three-fail", 40, THREE, .stop = 900, .copy_fail = 10,
+	  .commit_fail = 10, .super_fail = 20, .io_fail = 10),
+	C("three-memory", 40, THREE, .nomem = 200, .crash = 1500, .drop = 100),
+	C("four-grow", 40, THREE, .nodes = 4, .grow = 1500, .nomem = 50,
+	  .crash = 3000),
+	C("all", 60, THREE, .nodes = 4, .slots = 3, .ms = 8000, .apart = 1, ALL),
+	C("eight", 10, MANY, .nodes = 8, .cut = 2000, .crash = 3000,
+	  .slow = 3000),
+	C("sixteen", 6, MANY, .nodes = 16, ALL, .power = 6000),
+	C("sixtyfour", 2, MANY, .nodes = 64, .workers = 1, .cut = 2000,
+	  .crash = 4000, .leave = 5000),
 };
 
 const unsigned int sim_nr_classes = ARRAY_SIZE(sim_classes);

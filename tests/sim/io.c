@@ -1,33 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Bios, cut by verdict as io.c does it: counted at a gate when cache or path say so,
- * else handed to the core, and every part in flight by itself.
+ * Bios, cut by verdict as io.c of the module does it: counted at a gate when cache or
+ * path say so, else handed to the core, and every part in flight by itself.
  */
 #include "sim.h"
+
+static const char *io_name(u8 io)
+{
+	return io == FCLOCK_IO_READ ? "read" :
+	       io == FCLOCK_IO_WRITE ? "write" : "discard";
+}
 
 static void again(struct world *w, struct event *e)
 {
 	io_work(e->node, e->a);
 }
 
+static void bio_free(struct world *w, struct bio *bio)
+{
+	list_del(&bio->list);
+	bio->list.next = (void *)w->free_bios;
+	w->free_bios = bio;
+}
+
 static void bio_end(struct bio *bio)
 {
 	struct node *n = bio->node;
 	struct world *w = n->w;
+	unsigned int i;
 
-	w_trace(w, "n%u bio %s t%u %llu-%llu stamp %llu ends%s%s", n->id,
-		bio->waiter.io == FCLOCK_IO_READ ? "read" :
-		bio->waiter.io == FCLOCK_IO_WRITE ? "write" : "discard",
-		bio->waiter.target, (unsigned long long)bio->first,
-		(unsigned long long)bio->last, (unsigned long long)bio->stamp,
-		bio->error ? " EIO" : "", bio->requeue ? " requeue" : "");
+	w_trace(w, "n%u bio %s t%u %llu-%llu ends, error %u requeue %u", n->id,
+		io_name(bio->waiter.io), bio->waiter.target, bio->first,
+		bio->last, bio->error, bio->requeue);
 	w->nr_eio += bio->error;
-	if (bio->stamp && !bio->error && !bio->requeue)
-		w->acked[bio->stamp] = w->now;
+	for (i = 0; i < bio->nr_stamps; i++)
+		w->wr[bio->stamps[i]].ended = w->now;
+	if (bio->nr_stamps && !bio->error && !bio->requeue)
+		oracle_acked(w, bio);
 	if (bio->worker < 1000)
 		w_in(w, w_below(w, 8 * W_MS), n, again, NULL, bio->worker, 0);
-	list_del(&bio->list);
-	free(bio);
+	bio_free(w, bio);
 }
 
 static void bio_put(struct bio *bio)
@@ -36,23 +48,36 @@ static void bio_put(struct bio *bio)
 		bio_end(bio);
 }
 
-/* ---------------------------------------------------------- pieces in flight */
+/* ----------------------------------------------------------- pieces in flight */
+
+static struct dev *dev_of(struct world *w, const struct dop *d)
+{
+	if (d->target == FCLOCK_TARGET_A || d->shared)
+		return &w->a;
+	return &w->slot[d->target].b;
+}
 
 static void piece_effect(struct world *w, struct dop *d)
 {
-	u64 g, *dev;
+	struct dev *dev = dev_of(w, d);
+	bool fails = d->bio && w_fault(w, W_io_fail);
+	u64 sector;
 
 	if (d->io == FCLOCK_IO_READ) {
-		dev = d->shared ? w->a_vol : w->slot[d->target].vol;
-		for (g = d->first; g <= d->last; g++)
-			d->buf[g - d->first] = dev[g];
-		if (d->bio)
+		if (fails)
+			d->error = -EIO;
+		else if (d->bio)
 			oracle_read(w, d);
 		return;
 	}
-	dev = d->target == FCLOCK_TARGET_A ? w->a_vol : w->slot[d->target].vol;
-	for (g = d->first; g <= d->last; g++)
-		dev[g] = d->stamp;
+	/* in two steps, now and then: who reads meanwhile sees a part of it */
+	if (!d->stage && d->last > d->first && w_chance(w, 50))
+		d->stages = 2;
+	if (fails)
+		d->error = -EIO;
+	for (sector = d->first; sector <= d->last; sector++)
+		if (d->stage || ((d->stages == 1 && !fails) || w_chance(w, 500)))
+			dev_write(w, dev, sector, d->stamp);
 }
 
 static void piece_done(struct world *w, struct dop *d)
@@ -60,11 +85,11 @@ static void piece_done(struct world *w, struct dop *d)
 	struct node *n = d->node;
 	struct bio *bio = d->bio;
 
-	if (d->silent)
+	if (d->silent || d->error)
 		bio->error = true;
 	if (d->gate >= 0) {
 		node_gate_put(n, d->gate);
-	} else {
+	} else if (d->target != FCLOCK_TARGET_A || d->io != FCLOCK_IO_READ) {
 		spin_lock(&n->lock);
 		fclock_client_done(n->core, d->lock);
 		spin_unlock(&n->lock);
@@ -86,28 +111,29 @@ static void piece(struct bio *bio, u64 first, u64 last, bool shared,
 		  struct fclock_object *lock, int gate)
 {
 	struct node *n = bio->node;
-	struct dop *d = dop_new(n->w, n);
+	struct world *w = n->w;
+	struct dop *d = dop_new(w, n, NULL);
 
 	d->type = DOP_BIO;
 	d->bio = bio;
 	d->target = bio->waiter.target;
 	d->io = bio->waiter.io;
-	d->first = first;
-	d->last = last;
-	d->stamp = bio->stamp;
+	d->first = max(bio->first, w_first_sector(first));
+	d->last = min(bio->last, w_last_sector(w, last));
 	d->shared = shared;
 	d->lock = lock;
 	d->gate = gate;
 	d->effect = piece_effect;
 	d->done = piece_done;
-	d->stage = 255;			/* not issued yet */
+	d->dev = dev_of(w, d);
 	bio->pending++;
-	n->w->nr_shared += shared;
-	w_in(n->w, w_chance(n->w, 20) ? w_below(n->w, 20 * W_MS) :
-	     w_below(n->w, 100), n, piece_start, d, 0, 0);
+	w->nr_shared += shared;
+	dop_count(w, d);
+	w_in(w, w_chance(w, 20) ? w_below(w, 20 * W_MS) : w_below(w, 100), n,
+	     piece_start, d, 0, 0);
 }
 
-/* ------------------------------------------------------------------- verdicts */
+/* --------------------------------------------------------------------- verdicts */
 
 static void submit(struct bio *bio)
 {
@@ -130,6 +156,9 @@ static void act(struct bio *bio, u64 first, u64 last)
 		      wt->lock, -1);
 		return;
 	case FCLOCK_NO_EFFECT:
+		if (wt->io != FCLOCK_IO_DISCARD)
+			w_fail(bio->node->w, "n%u: a %s has no effect",
+			       bio->node->id, io_name(wt->io));
 		return;
 	case FCLOCK_REQUEUE:
 		bio->requeue = true;
@@ -147,11 +176,9 @@ static void woken(struct world *w, struct event *e)
 
 	list_del_init(&wt->list);
 	w_trace(w, "n%u verdict %u t%u %llu+%llu of -%llu", bio->node->id,
-		wt->verdict, wt->target, (unsigned long long)first,
-		(unsigned long long)wt->count, (unsigned long long)wt->last);
+		wt->verdict, wt->target, first, wt->count, wt->last);
 	if (!wt->count || wt->count > wt->last - first + 1) {
-		w_fail(w, "verdict about %llu grains",
-		       (unsigned long long)wt->count);
+		w_fail(w, "verdict about %llu grains", wt->count);
 		return;
 	}
 	act(bio, first, first + wt->count - 1);
@@ -173,7 +200,7 @@ void io_wake(struct fclock_core *core, struct fclock_waiter *waiter)
 	w_in(n->w, w_below(n->w, 60), n, woken, bio, 0, 0);
 }
 
-/* ------------------------------------------------------------------- the way in */
+/* --------------------------------------------------------------------- the way in */
 
 static void pass(struct bio *bio)
 {
@@ -181,6 +208,11 @@ static void pass(struct bio *bio)
 	struct fclock_waiter *wt = &bio->waiter;
 	unsigned int map = fclock_map_index(wt->target);
 
+	if (wt->target == FCLOCK_TARGET_A && wt->io == FCLOCK_IO_READ) {
+		piece(bio, wt->first, wt->last, false, NULL, -1);
+		bio_put(bio);
+		return;
+	}
 	if (n->gates_closed & BIT(map)) {
 		submit(bio);
 		return;
@@ -204,11 +236,23 @@ static void pass(struct bio *bio)
 	submit(bio);
 }
 
+static struct bio *bio_new(struct world *w)
+{
+	struct bio *bio = w->free_bios;
+
+	if (bio)
+		w->free_bios = (struct bio *)bio->list.next;
+	else
+		bio = malloc(sizeof(*bio));
+	memset(bio, 0, offsetof(struct bio, stamps));
+	return bio;
+}
+
 void io_submit(struct node *n, unsigned int worker, u8 target, u8 io, u64 first,
 	       u64 last)
 {
 	struct world *w = n->w;
-	struct bio *bio = calloc(1, sizeof(*bio));
+	struct bio *bio = bio_new(w);
 
 	bio->node = n;
 	bio->worker = worker;
@@ -216,67 +260,76 @@ void io_submit(struct node *n, unsigned int worker, u8 target, u8 io, u64 first,
 	bio->last = last;
 	bio->submitted = w->now;
 	bio->pending = 1;
-	if (io != FCLOCK_IO_READ)
-		bio->stamp = w_stamp(w);
 	bio->waiter.target = target;
 	bio->waiter.io = io;
-	bio->waiter.first = first;
-	bio->waiter.last = last;
+	bio->waiter.first = first / W_GRAIN;
+	bio->waiter.last = last / W_GRAIN;
 	INIT_LIST_HEAD(&bio->waiter.list);
 	list_add_tail(&bio->list, &n->bios);
 	w->nr_bios++;
-	w_trace(w, "n%u bio %s t%u %llu-%llu stamp %llu", n->id,
-		io == FCLOCK_IO_READ ? "read" : io == FCLOCK_IO_WRITE ?
-		"write" : "discard", target, (unsigned long long)first,
-		(unsigned long long)last, (unsigned long long)bio->stamp);
+	w_trace(w, "n%u bio %s t%u sectors %llu-%llu", n->id, io_name(io),
+		target, first, last);
 	pass(bio);
+}
+
+static void work(struct node *n, unsigned int worker)
+{
+	struct world *w = n->w;
+	u8 target = FCLOCK_TARGET_A, io = FCLOCK_IO_WRITE;
+	u64 chance = w_random(w), first, last;
+	unsigned int s = chance % w->cls->slots;
+
+	if ((chance >> 8) % 1000 < 600 && (n->attached & BIT(s))) {
+		target = s;
+		if ((chance >> 20) % 1000 < 700)
+			io = FCLOCK_IO_READ;
+	} else if ((chance >> 20) % 1000 < 150) {
+		io = FCLOCK_IO_READ;
+	}
+	if (io == FCLOCK_IO_WRITE && (chance >> 32) % 1000 < 100)
+		io = FCLOCK_IO_DISCARD;
+	/* half of it in one corner, so that nodes meet */
+	first = w_below(w, (chance >> 44) & 1 ? min_t(u64, 8, w->geo.grains) :
+			w->geo.grains);
+	last = first + w_below(w, w->cls->span);
+	last = w_last_sector(w, min(last, w->geo.grains - 1));
+	first = w_first_sector(first);
+	/* most are of whole grains, some of a few sectors */
+	if ((chance >> 45) % 4 == 0) {
+		first += w_below(w, min_t(u64, W_GRAIN, last - first + 1));
+		last -= w_below(w, min_t(u64, W_GRAIN, last - first + 1));
+	}
+	io_submit(n, worker, target, io, first, last);
 }
 
 /* One worker begins its next bio. */
 void io_work(struct node *n, unsigned int worker)
 {
 	struct world *w = n->w;
-	u8 target = FCLOCK_TARGET_A, io = FCLOCK_IO_WRITE;
-	u64 first, last;
-	unsigned int s;
+	u64 stream, *was;
 
 	if (!w->loading || !n->running)
 		return;
-	s = w_below(w, w->cls->slots);
-	if (w_chance(w, 600) && (n->attached & BIT(s))) {
-		target = s;
-		if (w_chance(w, 700))
-			io = FCLOCK_IO_READ;
-	}
-	if (io == FCLOCK_IO_WRITE && w_chance(w, 100))
-		io = FCLOCK_IO_DISCARD;
-	/* half of it in one corner, so that nodes meet */
-	first = w_below(w, w_chance(w, 500) ? min_t(u64, 8, w->geo.grains) :
-			w->geo.grains);
-	last = first + w_below(w, w->cls->span);
-	last = min(last, w->geo.grains - 1);
-	io_submit(n, worker, target, io, first, last);
+	stream = w_mix(w->seed, (u64)n->id << 32 | worker, ++n->works);
+	was = w_chance_from(w, &stream);
+	work(n, worker);
+	w_chance_from(w, was);
 }
 
 void io_crash(struct node *n)
 {
 	struct bio *bio, *tmp;
 
-	list_for_each_entry_safe(bio, tmp, &n->bios, list) {
-		list_del(&bio->list);
-		free(bio);
-	}
+	list_for_each_entry_safe(bio, tmp, &n->bios, list)
+		bio_free(n->w, bio);
 }
 
-/* A noflush suspend and resume of one target: what waits comes back and is sent again. */
-void io_requeue(struct node *n)
+void io_exit(struct world *w)
 {
-	struct world *w = n->w;
-	u8 target = w_chance(w, 500) ? FCLOCK_TARGET_A :
-		    w_below(w, w->cls->slots);
+	struct bio *bio;
 
-	w_trace(w, "n%u requeues t%u", n->id, target);
-	spin_lock(&n->lock);
-	fclock_client_requeue(n->core, target);
-	spin_unlock(&n->lock);
+	while ((bio = w->free_bios)) {
+		w->free_bios = (struct bio *)bio->list.next;
+		free(bio);
+	}
 }

@@ -2,7 +2,8 @@
 /*
  * Connections between nodes, as transport.h has them: the higher id connects, frames
  * come whole and in order or the connection breaks, a socket takes a few frames at a
- * time. A cut link either stalls or breaks what it carries.
+ * time. What different connections carry overtakes each other. A cut link either
+ * stalls or breaks what it carries; a lagging one is slow.
  */
 #include "sim.h"
 
@@ -28,19 +29,25 @@ struct frame {
 
 static void net_try(struct world *w, struct event *e);
 
-static struct node *node_at(struct world *w, unsigned int id)
-{
-	return &w->node[id];
-}
-
 static bool alive(const struct conn *c, int side)
 {
 	return c->end[side]->core && c->end[side]->life == c->life[side];
 }
 
+static unsigned int pair(struct world *w, const struct node *a,
+			 const struct node *b)
+{
+	return min(a->id, b->id) * (w->cls->nodes + 1) + max(a->id, b->id);
+}
+
+static u64 cut_until(struct world *w, const struct node *a, const struct node *b)
+{
+	return w->cut_until[pair(w, a, b)];
+}
+
 static bool is_cut(struct world *w, const struct node *a, const struct node *b)
 {
-	return w->cut_until[a->id][b->id] > w->now;
+	return cut_until(w, a, b) > w->now;
 }
 
 static u64 net_delay(struct world *w)
@@ -50,8 +57,13 @@ static u64 net_delay(struct world *w)
 	return w_between(w, 30, 1500);
 }
 
-void net_init(struct world *w)
+static u64 conn_delay(const struct conn *c)
 {
+	struct world *w = c->w;
+
+	if (w->lag_until[pair(w, c->end[0], c->end[1])] > w->now)
+		return w_between(w, 5 * W_MS, 600 * W_MS);
+	return net_delay(w);
 }
 
 void net_exit(struct world *w)
@@ -113,7 +125,7 @@ static void remote_close(struct world *w, struct event *e)
 static void close_conn(struct conn *c, int side, bool after)
 {
 	struct world *w = c->w;
-	u64 at = w->now + net_delay(w);
+	u64 at = w->now + conn_delay(c);
 
 	if (after || w_chance(w, 500))
 		at = max(at, c->last[side] + 1);
@@ -143,7 +155,7 @@ static void send_raw(struct conn *c, int side, const void *data, int length)
 	memcpy(f->data, data, length);
 	list_add_tail(&f->list, &c->frames[side]);
 	c->under_way[side]++;
-	c->last[side] = max(c->last[side] + 1, w->now + net_delay(w));
+	c->last[side] = max(c->last[side] + 1, w->now + conn_delay(c));
 	w_at(w, c->last[side], NULL, deliver, c, side, 0);
 }
 
@@ -156,7 +168,7 @@ static void trace_frame(struct conn *c, int from, const void *data,
 		return;
 	w_trace(c->w, "n%u->n%u %s %s id %llx state %llu", c->end[from]->id,
 		c->end[!from]->id, what, fclock_msg_name(msg.type),
-		(unsigned long long)msg.id, (unsigned long long)msg.state);
+		msg.id, msg.state);
 }
 
 static void pull(struct world *w, struct event *e)
@@ -266,7 +278,7 @@ static void deliver(struct world *w, struct event *e)
 
 	if (alive(c, side) && c->open[side]) {
 		if (is_cut(w, n, peer))
-			again = w->cut_until[n->id][peer->id];
+			again = cut_until(w, n, peer);
 		again = max(again, n->thaw);
 	}
 	if (again > w->now) {
@@ -299,12 +311,14 @@ static void greeted(struct world *w, struct event *e)
 
 static void connected(struct world *w, struct event *e)
 {
-	struct node *n = e->node, *peer = node_at(w, e->a);
+	struct node *n = e->node, *peer = &w->node[e->a];
 	struct conn *c;
 
 	if (n->cur[peer->id])
 		return;
-	if (!peer->core || !peer->core->started || is_cut(w, n, peer)) {
+	/* the transport refuses whom the table does not name */
+	if (!peer->core || !peer->core->started || is_cut(w, n, peer) ||
+	    !peer->core->peer[n->id].configured) {
 		w_in(w, 300 * W_MS, n, net_try, NULL, peer->id, 0);
 		return;
 	}
@@ -342,7 +356,21 @@ void net_node_up(struct node *n)
 	unsigned int i;
 
 	for (i = 1; i < n->id; i++)
-		w_in(n->w, w_below(n->w, 5 * W_MS), n, net_try, NULL, i, 0);
+		if (n->peers & fclock_node_bit(i))
+			net_connect(n, i);
+}
+
+void net_connect(struct node *n, unsigned int to)
+{
+	w_in(n->w, w_below(n->w, 5 * W_MS), n, net_try, NULL, to, 0);
+}
+
+/* The connection stalls, or breaks. */
+void net_cut(struct world *w, struct node *a, struct node *b, u64 until)
+{
+	w->cut_until[pair(w, a, b)] = until;
+	if (w_chance(w, 500) && a->core)
+		net_disconnect(a->core, b->id);
 }
 
 /* @polite: what was said is still heard; else the machine died. */
@@ -365,7 +393,7 @@ void net_node_down(struct node *n, bool polite)
 			w_in(w, net_delay(w), NULL, remote_close, c, !side, 0);
 		/* else the other side has to find out by itself */
 	}
-	for (i = 0; i <= W_NODES; i++)
+	for (i = 0; i <= w->cls->nodes; i++)
 		n->cur[i] = NULL;
 }
 

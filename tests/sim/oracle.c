@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What must be true (DESIGN.md section 2), checked when it could become false. */
+/*
+ * What must be true (DESIGN.md section 2), checked when it could become false: when
+ * something is issued, read, copied, acknowledged, when a bit or a superblock becomes
+ * visible, when the power fails.
+ */
 #include "sim.h"
 
-#define N(x) ((unsigned long long)(x))
-
-/* -------------------------------------------------------------- generations */
+/* ------------------------------------------------------------------ generations */
 
 static struct gen *gen_find(struct slot *slot, u64 number)
 {
@@ -16,14 +18,20 @@ static struct gen *gen_find(struct slot *slot, u64 number)
 	return NULL;
 }
 
-static void gen_free(struct world *w, struct gen *gen)
+static void hist_clear(struct world *w, struct hist **hist)
 {
 	u64 g;
 
-	for (g = 0; g < w->geo.grains; g++)
-		free(gen->written[g]);
-	free(gen->written);
-	free(gen->nr);
+	for (g = 0; g < w->geo.grains; g++) {
+		free(hist[g]);
+		hist[g] = NULL;
+	}
+}
+
+static void gen_free(struct world *w, struct gen *gen)
+{
+	hist_clear(w, gen->hist);
+	free(gen->hist);
 	free(gen->image);
 	list_del(&gen->list);
 	free(gen);
@@ -37,10 +45,9 @@ static struct gen *gen_new(struct world *w, struct slot *slot, u64 number)
 
 	gen->number = number;
 	gen->cut = w->now;
-	gen->image = calloc(w->geo.grains, sizeof(u64));
-	memcpy(gen->image, w->a_vol, w->geo.grains * sizeof(u64));
-	gen->written = calloc(w->geo.grains, sizeof(*gen->written));
-	gen->nr = calloc(w->geo.grains, sizeof(*gen->nr));
+	gen->image = malloc(w->sectors * sizeof(u64));
+	memcpy(gen->image, w->a.vol, w->sectors * sizeof(u64));
+	gen->hist = calloc(w->geo.grains, sizeof(*gen->hist));
 	list_add_tail(&gen->list, &slot->gens);
 	list_for_each_entry(first, &slot->gens, list)
 		n++;
@@ -58,311 +65,422 @@ void oracle_exit(struct world *w)
 	for (s = 0; s < w->cls->slots; s++)
 		list_for_each_entry_safe(gen, tmp, &w->slot[s].gens, list)
 			gen_free(w, gen);
+	hist_clear(w, w->a_hist);
+	free(w->a_hist);
 }
 
-static void gen_add(struct gen *gen, u64 g, u64 stamp, u64 now)
-{
-	unsigned int n = gen->nr[g];
-
-	if (!(n & (n - 1)))
-		gen->written[g] = realloc(gen->written[g],
-					  (n ? 2 * n : 1) * sizeof(struct entry));
-	gen->written[g][n] = (struct entry) { stamp, now };
-	gen->nr[g]++;
-}
-
-static bool dop_live(const struct dop *d)
-{
-	return !d->dead && !d->silent && !d->node->fenced && d->node->core &&
-	       d->node->life == d->life;
-}
-
-static bool node_member(struct world *w, struct node *n)
+/* What a node that was left out says and does changes nothing that the others see. */
+bool oracle_member(struct world *w, const struct node *n)
 {
 	return !n->fenced &&
 	       (!w->epoch || (w->members & fclock_node_bit(n->id)));
 }
 
-/* Nothing that touches the slot, or A if @a, may be under way when the slot changes. */
+/* ------------------------------------------------------- linearizability, per sector */
+
+static void hist_add(struct hist **hist, u64 sector, u64 issued, u64 now)
+{
+	struct hist *h = hist[sector / W_GRAIN];
+	unsigned int i = sector % W_GRAIN;
+
+	if (!h) {
+		h = calloc(1, sizeof(*h));
+		hist[sector / W_GRAIN] = h;
+	}
+	if (h->was[i][0].issued >= issued)
+		return;
+	h->was[i][2] = h->was[i][1];
+	h->was[i][1] = h->was[i][0];
+	h->was[i][0].issued = issued;
+	h->was[i][0].since = now;
+}
+
+/* The latest issue of a write that was acknowledged before @began. */
+static u64 hist_before(struct world *w, struct hist **hist, u64 sector, u64 began)
+{
+	struct hist *h = hist[sector / W_GRAIN];
+	unsigned int i = sector % W_GRAIN, k;
+
+	for (k = 0; h && k < 3; k++)
+		if (h->was[i][k].since < began)
+			return h->was[i][k].issued;
+	/* it lasted so long that what was then is forgotten: nothing is demanded */
+	w->nr_unknown += !!h;
+	return 0;
+}
+
+static struct gen *gen_of_write(struct world *w, const struct wr *wr)
+{
+	struct gen *gen = w->slot[wr->target].gen;
+
+	return gen && gen->number == wr->gen ? gen : NULL;
+}
+
+/* The bio is acknowledged: whoever begins to read now must find it. */
+void oracle_acked(struct world *w, const struct bio *bio)
+{
+	unsigned int i;
+
+	if (!oracle_member(w, bio->node))
+		return;
+	for (i = 0; i < bio->nr_stamps; i++) {
+		const struct wr *wr = &w->wr[bio->stamps[i]];
+		struct hist **hist = w->a_hist;
+		struct gen *gen;
+		u64 sector;
+
+		if (wr->target != FCLOCK_TARGET_A) {
+			gen = gen_of_write(w, wr);
+			if (!gen)
+				continue;
+			hist = gen->hist;
+		}
+		for (sector = wr->first; sector <= wr->last; sector++)
+			hist_add(hist, sector, wr->issued, w->now);
+	}
+}
+
+static bool wrote(struct world *w, u64 stamp, u8 target, u64 sector)
+{
+	const struct wr *wr = &w->wr[stamp];
+
+	return stamp < w->nr_wr && wr->target == target && wr->first <= sector &&
+	       sector <= wr->last;
+}
+
+/* Was @stamp written to this sector of the copy in this generation? */
+static bool was_written(struct world *w, unsigned int s, const struct gen *gen,
+			u64 sector, u64 stamp)
+{
+	return wrote(w, stamp, s, sector) && w->wr[stamp].gen == gen->number &&
+	       w->wr[stamp].issued >= gen->since;
+}
+
+/* May a sector of the copy hold @stamp at all? */
+static bool may_hold(struct world *w, unsigned int s, const struct gen *gen,
+		     u64 sector, u64 stamp)
+{
+	return stamp == gen->image[sector] ||
+	       was_written(w, s, gen, sector, stamp);
+}
+
+/* A read that began at @began may find a write only if none later was over by then. */
+static bool read_ok(struct world *w, struct hist **hist, u64 sector, u64 ended,
+		    u64 began)
+{
+	return hist_before(w, hist, sector, began) <= ended;
+}
+
+static void read_of_a(struct world *w, struct dop *d)
+{
+	u64 sector, stamp, ended;
+
+	for (sector = d->first; sector <= d->last; sector++) {
+		stamp = w->a.vol[sector];
+		ended = w->wr[stamp].issued < w->a_since ? w->a_since :
+			w->wr[stamp].ended;
+		if (!wrote(w, stamp, FCLOCK_TARGET_A, sector) ||
+		    !read_ok(w, w->a_hist, sector, ended, d->bio->submitted)) {
+			w_fail(w, "n%u reads sector %llu of A: stamp %llu, which is not what was written last",
+			       d->node->id, sector, stamp);
+			return;
+		}
+	}
+}
+
+void oracle_read(struct world *w, struct dop *d)
+{
+	u64 sector, began, stamp;
+	struct gen *gen;
+	const u64 *dev;
+	bool written;
+
+	if (!oracle_member(w, d->node))
+		return;
+	w->nr_reads++;
+	if (d->target == FCLOCK_TARGET_A) {
+		read_of_a(w, d);
+		return;
+	}
+	gen = w->slot[d->target].gen;
+	if (!gen)
+		return;
+	dev = d->shared ? w->a.vol : w->slot[d->target].b.vol;
+	began = max(d->bio->submitted, gen->cut);
+	for (sector = d->first; sector <= d->last; sector++) {
+		stamp = dev[sector];
+		written = was_written(w, d->target, gen, sector, stamp);
+		if ((written || stamp == gen->image[sector]) &&
+		    read_ok(w, gen->hist, sector,
+			    written ? w->wr[stamp].ended : 0, began))
+			continue;
+		w_fail(w, "n%u reads sector %llu (grain %llu) of slot %u, through A %u: stamp %llu, A had %llu at the trigger",
+		       d->node->id, sector, sector / W_GRAIN, d->target,
+		       d->shared, stamp, gen->image[sector]);
+		return;
+	}
+}
+
+/* ------------------------------------------------------------------- superblocks */
+
+static bool dop_live(const struct dop *d)
+{
+	return d->counted && !d->dead && !d->silent && !d->landed;
+}
+
+/* Nothing that touches the slot, or writes to A if @a, is under way when the slot changes. */
 static void check_still(struct world *w, unsigned int s, bool a)
 {
 	struct dop *d;
 
+	if (!w->slot[s].bios && !w->slot[s].copies && !(a && w->a_writes))
+		return;
 	list_for_each_entry(d, &w->dops, list) {
-		bool busy = false;
-
-		if (!dop_live(d) || d->landed)
+		if (!dop_live(d))
 			continue;
-		if (d->type == DOP_BIO)
-			busy = d->target == s ||
-			       (a && d->target == FCLOCK_TARGET_A);
-		else if (d->type == DOP_COPY || d->type == DOP_COMMIT)
-			busy = d->slots & BIT(s);
-		if (busy)
-			w_fail(w, "slot %u changes while n%u has %s under way: type %u target %u grains %llu-%llu",
-			       s, d->node->id, d->type == DOP_BIO ? "a bio" :
-			       "a copy or commit", d->type, d->target,
-			       N(d->first), N(d->last));
+		if (d->type == DOP_BIO ?
+		    d->target == s || (a && d->target == FCLOCK_TARGET_A &&
+				       d->io != FCLOCK_IO_READ) :
+		    !!(d->slots & BIT(s)))
+			w_fail(w, "slot %u changes while n%u has an operation of type %u under way: target %u, %llu-%llu",
+			       s, d->node->id, d->type, d->target, d->first,
+			       d->last);
 	}
-}
-
-/* Is @stamp something that B's grain may hold, by what was written to it? */
-static bool was_written(const struct gen *gen, u64 g, u64 stamp)
-{
-	unsigned int i;
-
-	for (i = 0; i < gen->nr[g]; i++)
-		if (gen->written[g][i].stamp == stamp)
-			return true;
-	return false;
 }
 
 /* The grain's copy is durable and its bit is (invariant 2). */
 static bool is_durable(struct world *w, unsigned int s, u64 g, const char **why)
 {
 	struct slot *slot = &w->slot[s];
+	u64 sector;
 
 	*why = "its bit is not durable";
-	if (slot->mdur[g] != slot->gen->number)
+	if (!test_bit(g, slot->bits_dur))
 		return false;
 	*why = "its data is not durable on the copy";
-	return slot->dur[g] == slot->gen->image[g] ||
-	       was_written(slot->gen, g, slot->dur[g]);
+	for (sector = w_first_sector(g); sector <= w_last_sector(w, g); sector++)
+		if (!may_hold(w, s, slot->gen, sector, slot->b.dur[sector]))
+			return false;
+	return true;
+}
+
+static void check_complete(struct world *w, unsigned int s)
+{
+	const char *why;
+	u64 g;
+
+	for (g = 0; g < w->geo.grains; g++)
+		if (!is_durable(w, s, g, &why))
+			w_fail(w, "slot %u is called complete, grain %llu: %s",
+			       s, g, why);
+}
+
+static void new_generation(struct world *w, unsigned int s)
+{
+	const struct fclock_slot *is = &w->truth.slot[s];
+	struct slot *slot = &w->slot[s];
+
+	check_still(w, s, true);
+	slot->gen = gen_find(slot, is->generation);
+	if (!slot->gen && is->generation) {
+		if (is->generation != w->truth.state)
+			w_fail(w, "slot %u: generation %llu in state %llu", s,
+			       is->generation, w->truth.state);
+		slot->gen = gen_new(w, slot, is->generation);
+		w_trace(w, "M: slot %u triggered, generation %llu", s,
+			is->generation);
+	}
+	store_recount(w, s);
+}
+
+static bool is_lasting(u8 state)
+{
+	return state == FCLOCK_SLOT_ACTIVE || state == FCLOCK_SLOT_COMPLETE;
 }
 
 /* A new superblock landed on M. */
 void oracle_super(struct world *w)
 {
-	const char *why;
 	unsigned int s;
-	u64 g;
 
 	for (s = 0; s < w->cls->slots; s++) {
 		const struct fclock_slot *is = &w->truth.slot[s];
 		struct slot *slot = &w->slot[s];
 		u64 had = slot->gen ? slot->gen->number : 0;
 
-		if (is->generation != had) {
-			check_still(w, s, true);
-			slot->gen = gen_find(slot, is->generation);
-			if (!slot->gen && is->generation) {
-				if (is->generation != w->truth.state)
-					w_fail(w, "slot %u: generation %llu in state %llu",
-					       s, N(is->generation),
-					       N(w->truth.state));
-				slot->gen = gen_new(w, slot, is->generation);
-				w_trace(w, "M: slot %u triggered, generation %llu",
-					s, N(is->generation));
-			}
-		} else if (is->state != slot->state &&
-			   (slot->state != FCLOCK_SLOT_COMPLETE ||
-			    is->state != FCLOCK_SLOT_ACTIVE) &&
-			   (slot->state != FCLOCK_SLOT_ACTIVE ||
-			    is->state != FCLOCK_SLOT_COMPLETE)) {
+		if (is->generation != had)
+			new_generation(w, s);
+		else if (is->state != slot->state &&
+			 !(is_lasting(is->state) && is_lasting(slot->state)))
 			check_still(w, s, false);	/* a view closes no gate */
-		}
 		if (is->state == FCLOCK_SLOT_COMPLETE &&
 		    slot->state != FCLOCK_SLOT_COMPLETE)
-			for (g = 0; g < w->geo.grains; g++)
-				if (!is_durable(w, s, g, &why))
-					w_fail(w, "slot %u is called complete, grain %llu: %s",
-					       s, N(g), why);
+			check_complete(w, s);
 		if (is->state != slot->state)
 			w_trace(w, "M: slot %u state %u", s, is->state);
 		slot->state = is->state;
 	}
 }
 
-/* ----------------------------------------------------------------------- I/O */
+/* ----------------------------------------------------------------------------- I/O */
 
 static bool overlap(u64 a, u64 b, u64 c, u64 d)
 {
 	return a <= d && c <= b;
 }
 
-/* Does anybody hold a shared lock on these grains? */
+static void check_objects(struct world *w, struct node *n, struct fclock_peer *p,
+			  u16 slots, u64 first, u64 last, const char *what)
+{
+	unsigned int k;
+
+	for (k = 0; k < FCLOCK_OBJECTS; k++) {
+		struct fclock_object *obj = &p->objects[k];
+
+		if (obj->state == FCLOCK_OBJ_HELD && (slots & BIT(obj->target)) &&
+		    overlap(first, last, obj->first, obj->last))
+			w_fail(w, "%s of %llu-%llu while n%u holds %llu-%llu of slot %u, given by n%u, id %llx",
+			       what, first, last, n->id, obj->first, obj->last,
+			       obj->target, p->node, obj->id);
+	}
+}
+
+/* Does anybody hold a shared lock on these grains, or read under one? (invariant 4) */
 static void check_locks(struct world *w, u16 slots, u64 first, u64 last,
 			const char *what)
 {
-	unsigned int i, o, k;
-	struct dop *d;
+	unsigned int i, o, s;
+	u64 g;
 
-	list_for_each_entry(d, &w->dops, list)
-		if (dop_live(d) && !d->landed && d->type == DOP_BIO &&
-		    d->shared && (slots & BIT(d->target)) &&
-		    overlap(first, last, d->first, d->last))
-			w_fail(w, "%s of %llu-%llu while n%u reads %llu-%llu of slot %u through A",
-			       what, N(first), N(last), d->node->id,
-			       N(d->first), N(d->last), d->target);
+	for (s = 0; s < w->cls->slots; s++)
+		for (g = first; (slots & BIT(s)) && g <= last; g++)
+			if (w->slot[s].shared[g])
+				w_fail(w, "%s of %llu-%llu while grain %llu of slot %u is read through A",
+				       what, first, last, g, s);
 	for (i = 1; i <= w->cls->nodes; i++) {
-		struct fclock_core *core = w->node[i].core;
+		struct node *n = &w->node[i];
+		struct fclock_core *core = n->core;
+		u64 owners;
 
-		if (!core || !node_member(w, &w->node[i]))
+		if (!core || !oracle_member(w, n))
 			continue;
-		for (o = 1; o <= w->cls->nodes; o++)
-			for (k = 0; k < FCLOCK_OBJECTS; k++) {
-				struct fclock_object *obj =
-					&core->peer[o].objects[k];
-
-				if (obj->state == FCLOCK_OBJ_HELD &&
-				    (slots & BIT(obj->target)) &&
-				    overlap(first, last, obj->first, obj->last))
-					w_fail(w, "%s of %llu-%llu while n%u holds %llu-%llu of slot %u, given by n%u, id %llx",
-					       what, N(first), N(last), i,
-					       N(obj->first), N(obj->last),
-					       obj->target, o, N(obj->id));
-			}
+		/* only owners give locks; the others are looked at in scan.c */
+		for (owners = core->sb.owners; owners; owners &= owners - 1) {
+			o = __ffs64(owners) + 1;
+			if (core->peer[o].nr_held)
+				check_objects(w, n, &core->peer[o], slots, first,
+					      last, what);
+		}
 	}
 }
 
 static void issue_a(struct world *w, struct dop *d)
 {
+	u64 g, first = d->first / W_GRAIN, last = d->last / W_GRAIN;
 	const char *why;
-	u16 active = 0;
 	unsigned int s;
-	u64 g;
 
 	for (s = 0; s < w->cls->slots; s++) {
 		if (w->slot[s].state != FCLOCK_SLOT_ACTIVE)
 			continue;
-		active |= BIT(s);
-		for (g = d->first; g <= d->last; g++)
+		for (g = first; g <= last; g++)
 			if (!is_durable(w, s, g, &why))
 				w_fail(w, "n%u writes grain %llu of A, slot %u: %s",
-				       d->node->id, N(g), s, why);
+				       d->node->id, g, s, why);
 	}
-	check_locks(w, BIT(w->cls->slots) - 1, d->first, d->last,
-		    "a write to A");
+	check_locks(w, BIT(w->cls->slots) - 1, first, last, "a write to A");
 }
 
 static void issue_b(struct world *w, struct dop *d)
 {
 	struct slot *slot = &w->slot[d->target];
+	u64 g, first = d->first / W_GRAIN, last = d->last / W_GRAIN;
 	const char *why;
-	u64 g;
 
-	if (slot->state != FCLOCK_SLOT_ACTIVE &&
-	    slot->state != FCLOCK_SLOT_COMPLETE) {
+	if (!is_lasting(slot->state)) {
 		w_fail(w, "n%u uses slot %u, which is in state %u", d->node->id,
 		       d->target, slot->state);
 		return;
 	}
-	if (d->io != FCLOCK_IO_READ)
-		for (g = d->first; g <= d->last; g++) {
-			if (!is_durable(w, d->target, g, &why))
-				w_fail(w, "n%u writes grain %llu of slot %u: %s",
-				       d->node->id, N(g), d->target, why);
-			gen_add(slot->gen, g, d->stamp, w->now);
-		}
+	if (d->io == FCLOCK_IO_READ)
+		return;
+	for (g = first; g <= last; g++)
+		if (!is_durable(w, d->target, g, &why))
+			w_fail(w, "n%u writes grain %llu of slot %u: %s",
+			       d->node->id, g, d->target, why);
+}
+
+static void give_stamp(struct world *w, struct dop *d)
+{
+	struct gen *gen = d->target == FCLOCK_TARGET_A ? NULL :
+			  w->slot[d->target].gen;
+
+	BUG_ON(d->bio->nr_stamps == ARRAY_SIZE(d->bio->stamps));
+	d->stamp = w_stamp(w, d->target, d->first, d->last,
+			   gen ? gen->number : 0);
+	d->bio->stamps[d->bio->nr_stamps++] = d->stamp;
 }
 
 /* A bio, or a part of one, is handed to a device. */
 void oracle_issue(struct world *w, struct dop *d)
 {
-	d->stage = 0;
-	w_trace(w, "n%u issues %s t%u %llu-%llu stamp %llu%s", d->node->id,
-		d->io == FCLOCK_IO_READ ? "read" : "write", d->target,
-		N(d->first), N(d->last), N(d->stamp),
-		d->shared ? " through A" : "");
-	if (!node_member(w, d->node))
-		return;
-	if (d->target == FCLOCK_TARGET_A)
-		issue_a(w, d);
-	else
+	bool member = oracle_member(w, d->node);
+
+	if (d->io != FCLOCK_IO_READ)
+		give_stamp(w, d);
+	w_trace(w, "n%u issues io %u t%u sectors %llu-%llu, stamp %llu, through A %u",
+		d->node->id, d->io, d->target, d->first, d->last, d->stamp,
+		d->shared);
+	if (member && d->target != FCLOCK_TARGET_A)
 		issue_b(w, d);
-}
-
-/* May a read that began at @began find @stamp in grain @g? */
-static bool may_read(struct world *w, const struct gen *gen, u64 g, u64 stamp,
-		     u64 began)
-{
-	const struct entry *e = gen->written[g], *found = NULL;
-	unsigned int i;
-
-	for (i = 0; i < gen->nr[g]; i++)
-		if (e[i].stamp == stamp)
-			found = &e[i];
-	if (!found && stamp != gen->image[g])
-		return false;
-	/* nothing newer may have been there, whole, when the read began */
-	for (i = 0; i < gen->nr[g]; i++) {
-		if (e[i].stamp == stamp || w->acked[e[i].stamp] >= began)
-			continue;
-		if (!found || e[i].issued > w->acked[stamp])
-			return false;
-	}
-	return true;
-}
-
-void oracle_read(struct world *w, struct dop *d)
-{
-	struct slot *slot = &w->slot[d->target];
-	u64 g, began;
-
-	if (!slot->gen || !node_member(w, d->node))
-		return;
-	w->nr_reads++;
-	began = max(d->bio->submitted, slot->gen->cut);
-	for (g = d->first; g <= d->last; g++)
-		if (!may_read(w, slot->gen, g, d->buf[g - d->first], began))
-			w_fail(w, "n%u reads grain %llu of slot %u%s: %llu, A had %llu at the trigger, %u writes since",
-			       d->node->id, N(g), d->target,
-			       d->shared ? " through A" : "",
-			       N(d->buf[g - d->first]),
-			       N(slot->gen->image[g]), slot->gen->nr[g]);
+	else if (member && d->io != FCLOCK_IO_READ)
+		issue_a(w, d);
 }
 
 /* A split begins to copy. */
 void oracle_copy(struct world *w, struct dop *d)
 {
-	if (!node_member(w, d->node))
-		return;
-	check_locks(w, d->slots, d->first, d->last, "a split");
+	if (oracle_member(w, d->node))
+		check_locks(w, d->slots, d->first, d->last, "a split");
 }
 
 /* A bit became visible on M. */
-void oracle_bits(struct world *w, unsigned int s, u64 g)
+void oracle_new_bit(struct world *w, unsigned int s, u64 g)
 {
 	struct slot *slot = &w->slot[s];
+	u64 sector;
 
-	if (!slot->gen || slot->mvol[g] != slot->gen->number) {
-		if (slot->mvol[g] && slot->gen &&
-		    slot->mvol[g] > slot->gen->number)
-			w_fail(w, "slot %u grain %llu: a bit of generation %llu",
-			       s, N(g), N(slot->mvol[g]));
-		if (slot->gen && slot->mdur[g] == slot->gen->number)
-			w_fail(w, "slot %u grain %llu: its bit is taken back",
-			       s, N(g));
-		return;
-	}
-	if (slot->dur[g] != slot->gen->image[g] &&
-	    !was_written(slot->gen, g, slot->dur[g]))
-		w_fail(w, "slot %u grain %llu: bit before its data is durable",
-		       s, N(g));
+	for (sector = w_first_sector(g); sector <= w_last_sector(w, g); sector++)
+		if (!may_hold(w, s, slot->gen, sector, slot->b.dur[sector])) {
+			w_fail(w, "slot %u grain %llu: bit before its data is durable",
+			       s, g);
+			return;
+		}
 }
 
-/* -------------------------------------------------------------------- power */
+/* --------------------------------------------------------------------------- power */
 
 static bool counts(const struct slot *slot)
 {
-	return slot->gen && (slot->state == FCLOCK_SLOT_ACTIVE ||
-			     slot->state == FCLOCK_SLOT_COMPLETE);
+	return slot->gen && is_lasting(slot->state);
 }
 
 /* What is not split has not been written since the trigger. */
 void oracle_power_before(struct world *w)
 {
 	unsigned int s;
-	u64 g;
+	u64 sector;
 
 	for (s = 0; s < w->cls->slots; s++) {
 		struct slot *slot = &w->slot[s];
 
-		for (g = 0; counts(slot) && g < w->geo.grains; g++)
-			if (slot->mdur[g] != slot->gen->number &&
-			    w->a_vol[g] != slot->gen->image[g])
-				w_fail(w, "power: grain %llu of A was written and slot %u has no durable bit",
-				       N(g), s);
+		for (sector = 0; counts(slot) && sector < w->sectors; sector++)
+			if (!test_bit(sector / W_GRAIN, slot->bits_dur) &&
+			    w->a.vol[sector] != slot->gen->image[sector]) {
+				w_fail(w, "power: sector %llu of A was written and slot %u has no durable bit",
+				       sector, s);
+				return;
+			}
 	}
 }
 
@@ -370,43 +488,42 @@ void oracle_power_before(struct world *w)
 void oracle_power_after(struct world *w)
 {
 	unsigned int s;
-	u64 g;
+	u64 sector;
 
 	for (s = 0; s < w->cls->slots; s++) {
 		struct slot *slot = &w->slot[s];
+		struct gen *gen = slot->gen;
 
-		if (!slot->gen)
+		if (!gen)
 			continue;
-		for (g = 0; counts(slot) && g < w->geo.grains; g++) {
-			bool split = slot->mdur[g] == slot->gen->number;
+		for (sector = 0; counts(slot) && sector < w->sectors; sector++) {
+			bool split = test_bit(sector / W_GRAIN, slot->bits_dur);
+			u64 stamp = slot->b.vol[sector];
 
-			if (split && slot->vol[g] != slot->gen->image[g] &&
-			    !was_written(slot->gen, g, slot->vol[g]))
-				w_fail(w, "power: slot %u grain %llu is split and holds %llu, A had %llu at the trigger",
-				       s, N(g), N(slot->vol[g]),
-				       N(slot->gen->image[g]));
-			slot->gen->image[g] = split ? slot->vol[g] : w->a_vol[g];
-			slot->gen->nr[g] = 0;
-			free(slot->gen->written[g]);
-			slot->gen->written[g] = NULL;
+			if (split && !may_hold(w, s, gen, sector, stamp)) {
+				w_fail(w, "power: sector %llu of slot %u is split and holds %llu, A had %llu at the trigger",
+				       sector, s, stamp, gen->image[sector]);
+				return;
+			}
+			gen->image[sector] = split ? stamp : w->a.vol[sector];
 		}
+		gen->since = w->now;
+		hist_clear(w, gen->hist);
 	}
+	w->a_since = w->now;
+	hist_clear(w, w->a_hist);
 }
 
-/* -------------------------------------------------------------------- asks */
+/* ----------------------------------------------------------------------------- asks */
 
 void oracle_answer(struct world *w, struct ask *a)
 {
 	unsigned int s;
 
-	if (a->ask.error)
+	if (a->ask.error || a->ask.kind != FCLOCK_ASK_TRIGGER)
 		return;
-	for (s = 0; s < w->cls->slots; s++) {
-		if (!(a->ask.slots & BIT(s)))
-			continue;
-		if (a->ask.kind == FCLOCK_ASK_TRIGGER &&
+	for (s = 0; s < w->cls->slots; s++)
+		if ((a->ask.slots & BIT(s)) &&
 		    (!w->slot[s].gen || w->slot[s].gen->cut < a->called))
-			w_fail(w, "trigger of slot %u succeeded without one",
-			       s);
-	}
+			w_fail(w, "trigger of slot %u succeeded without one", s);
 }

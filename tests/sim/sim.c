@@ -6,20 +6,26 @@
 struct world *the_world;
 struct world_sums world_sums;
 
-/* -------------------------------------------------------------- chance, trace */
+/* --------------------------------------------------------------------- chance */
 
-u64 w_random(struct world *w)
+#define STEP 0x9e3779b97f4a7c15ULL
+
+static u64 mix(u64 x)
 {
-	u64 x = w->rng += 0x9e3779b97f4a7c15ULL;
-
 	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
 	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
 	return x ^ (x >> 31);
 }
 
+u64 w_random(struct world *w)
+{
+	return mix(*w->r += STEP);
+}
+
+/* The high bits decide, so that no division is needed. */
 u64 w_below(struct world *w, u64 n)
 {
-	return w_random(w) % n;
+	return (u64)(((unsigned __int128)w_random(w) * n) >> 64);
 }
 
 bool w_chance(struct world *w, unsigned int mille)
@@ -32,29 +38,61 @@ u64 w_between(struct world *w, u64 a, u64 b)
 	return a + w_below(w, b - a + 1);
 }
 
-void w_trace(struct world *w, const char *fmt, ...)
+u64 w_mix(u64 seed, u64 a, u64 b)
 {
-	char *line = w->ring[w->nr_ring++ % ARRAY_SIZE(w->ring)];
-	va_list args;
-	int n;
+	return mix(mix(mix(seed + STEP) ^ (a + STEP)) ^ (b + STEP));
+}
 
-	n = snprintf(line, sizeof(w->ring[0]), "%9llu ", (unsigned long long)w->now);
-	va_start(args, fmt);
-	vsnprintf(line + n, sizeof(w->ring[0]) - n, fmt, args);
-	va_end(args);
-	if (w->loud)
-		printf("# %s\n", line);
+/*
+ * Load and faults have chances of their own, so that a run without one of the
+ * faults is much like the run with it (that is what shrinking needs).
+ */
+u64 *w_chance_from(struct world *w, u64 *stream)
+{
+	u64 *was = w->r;
+
+	w->r = stream;
+	return was;
+}
+
+bool w_occurs(struct world *w, enum fault kind)
+{
+	u32 nr = w->hits[kind]++;
+
+	return !w->drop || nr >= W_DROPS || !test_bit(nr, w->drop[kind]);
+}
+
+bool w_fault(struct world *w, enum fault kind)
+{
+	unsigned int mille = sim_rate(w->cls, kind);
+
+	return mille && !w->calm && w_chance(w, mille) && w_occurs(w, kind);
+}
+
+/* ---------------------------------------------------------------------- trace */
+
+void w_note_show(const struct note *note)
+{
+	const u64 *a = note->arg;
+
+	printf("# %9llu ", note->now);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+#pragma GCC diagnostic ignored "-Wformat-security"
+	printf(note->fmt, a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8]);
+#pragma GCC diagnostic pop
+	printf("\n");
 }
 
 static void dump(struct world *w)
 {
-	unsigned int i, n = ARRAY_SIZE(w->ring);
+	u64 i = w->nr_ring > W_TRACE ? w->nr_ring - W_TRACE : 0;
 
-	if (w->loud)
-		return;
-	for (i = w->nr_ring > n ? w->nr_ring - n : 0; i < w->nr_ring; i++)
-		printf("#   %s\n", w->ring[i % n]);
+	for (; i < w->nr_ring; i++)
+		w_note_show(&w->ring[i % W_TRACE]);
 }
+
+static bool be_quiet;
 
 void w_fail(struct world *w, const char *fmt, ...)
 {
@@ -63,105 +101,145 @@ void w_fail(struct world *w, const char *fmt, ...)
 	if (w->failed)
 		return;
 	w->failed = true;
-	dump(w);
-	printf("# VIOLATION at %llu us: ", (unsigned long long)w->now);
+	w->violation = fmt;
+	w->failed_at = w->now;
+	if (be_quiet)
+		return;
+	if (!w->loud)
+		dump(w);
+	printf("# VIOLATION at %llu us: ", w->now);
 	va_start(args, fmt);
 	vprintf(fmt, args);
 	va_end(args);
-	printf("\n# replay: tests/sim/run --class %s --seed %llu\n", w->cls->name,
-	       (unsigned long long)w->seed);
+	printf("\n# class %s seed %llu\n", w->cls->name, w->seed);
 	fflush(stdout);
 }
 
-/* ------------------------------------------------------------------- events */
+/* --------------------------------------------------------------------- events */
 
-static bool earlier(const struct event *a, const struct event *b)
+/*
+ * Time and order in one number: 2^29 us are nine minutes, and no run makes 2^35
+ * events.
+ */
+static u64 key_of(u64 at, u64 seq)
 {
-	return a->at < b->at || (a->at == b->at && a->seq < b->seq);
+	BUG_ON(at >> 29);
+	return at << 35 | seq;
 }
 
-static void push(struct world *w, const struct event *e)
+#define CHILDREN 4
+
+static void push(struct world *w, u64 key, u32 event)
 {
-	unsigned int i;
+	u32 i = w->nr_heap++, up;
 
-	if (w->nr_heap == w->max_heap) {
-		w->max_heap = w->max_heap ? w->max_heap * 2 : 256;
-		w->heap = realloc(w->heap, w->max_heap * sizeof(*w->heap));
-	}
-	for (i = w->nr_heap++; i && earlier(e, &w->heap[(i - 1) / 2]);
-	     i = (i - 1) / 2)
-		w->heap[i] = w->heap[(i - 1) / 2];
-	w->heap[i] = *e;
-}
-
-static struct event pop(struct world *w)
-{
-	struct event first = w->heap[0], e = w->heap[--w->nr_heap];
-	unsigned int i = 0, c;
-
-	while ((c = 2 * i + 1) < w->nr_heap) {
-		if (c + 1 < w->nr_heap && earlier(&w->heap[c + 1], &w->heap[c]))
-			c++;
-		if (!earlier(&w->heap[c], &e))
+	for (; i; i = up) {
+		up = (i - 1) / CHILDREN;
+		if (w->heap[up].key < key)
 			break;
-		w->heap[i] = w->heap[c];
-		i = c;
+		w->heap[i] = w->heap[up];
 	}
-	w->heap[i] = e;
+	w->heap[i] = (struct queued) { key, event };
+}
+
+static struct queued pop(struct world *w)
+{
+	struct queued first = w->heap[0], last = w->heap[--w->nr_heap];
+	u32 i = 0, c, k, best;
+
+	while ((c = CHILDREN * i + 1) < w->nr_heap) {
+		best = c;
+		for (k = c + 1; k < c + CHILDREN && k < w->nr_heap; k++)
+			if (w->heap[k].key < w->heap[best].key)
+				best = k;
+		if (w->heap[best].key > last.key)
+			break;
+		w->heap[i] = w->heap[best];
+		i = best;
+	}
+	w->heap[i] = last;
 	return first;
+}
+
+static u32 event_get(struct world *w)
+{
+	u32 i, n = w->max_events ? w->max_events * 2 : 512;
+
+	if (!w->nr_free) {
+		w->heap = realloc(w->heap, n * sizeof(*w->heap));
+		w->events = realloc(w->events, n * sizeof(*w->events));
+		w->free_events = realloc(w->free_events, n * sizeof(u32));
+		for (i = n; i-- > w->max_events;)
+			w->free_events[w->nr_free++] = i;
+		w->max_events = n;
+	}
+	return w->free_events[--w->nr_free];
 }
 
 void w_at(struct world *w, u64 at, struct node *n,
 	  void (*fn)(struct world *w, struct event *e), void *p, u64 a, u64 b)
 {
-	struct event e = {
-		.at = at, .seq = ++w->seq, .node = n, .life = n ? n->life : 0,
-		.fn = fn, .p = p, .a = a, .b = b,
-	};
+	u32 i = event_get(w);
 
-	push(w, &e);
+	w->events[i] = (struct event) {
+		.node = n, .life = n ? n->life : 0, .fn = fn, .p = p,
+		.a = a, .b = b,
+	};
+	push(w, key_of(at, ++w->seq), i);
 }
 
-/* False: nothing is left to happen. */
-static bool step(struct world *w)
-{
-	struct event e;
+/* How often a node is looked at as a whole, in events; what that costs: scan.c. */
+#define SCAN_EVERY 128
 
-	if (!w->nr_heap)
-		return false;
-	e = pop(w);
-	w->now = max(w->now, e.at);
-	if (e.node && e.node->life != e.life)
-		return true;
-	if (e.node && e.node->thaw > w->now) {
-		e.at = e.node->thaw;
-		e.seq = ++w->seq;
-		push(w, &e);
-		return true;
+static void step(struct world *w)
+{
+	struct queued q = pop(w);
+	struct event e = w->events[q.event];
+
+	w->now = max(w->now, q.key >> 35);
+	if (e.node && e.node->life != e.life) {
+		w->free_events[w->nr_free++] = q.event;
+		return;
 	}
+	if (e.node && e.node->thaw > w->now) {
+		push(w, key_of(e.node->thaw, ++w->seq), q.event);
+		return;
+	}
+	w->free_events[w->nr_free++] = q.event;
 	w->nr_events++;
 	e.fn(w, &e);
 	if (!(w->nr_events % 16))
 		shim_rcu_run();
-	return true;
+	if (!(w->nr_events % SCAN_EVERY))
+		scan_node(w, &w->node[1 + w->nr_events / SCAN_EVERY %
+				      w->cls->nodes]);
 }
 
-u64 w_stamp(struct world *w)
+u64 w_stamp(struct world *w, u8 target, u64 first, u64 last, u64 gen)
 {
-	if (w->nr_stamps == w->max_stamps) {
-		w->max_stamps = w->max_stamps ? w->max_stamps * 2 : 1024;
-		w->acked = realloc(w->acked, w->max_stamps * sizeof(u64));
+	if (w->nr_wr == w->max_wr) {
+		w->max_wr = w->max_wr ? w->max_wr * 2 : 4096;
+		w->wr = realloc(w->wr, w->max_wr * sizeof(*w->wr));
 	}
-	w->acked[w->nr_stamps] = W_NEVER;
-	return w->nr_stamps++;
+	w->wr[w->nr_wr] = (struct wr) {
+		.issued = w->now, .ended = W_NEVER, .gen = gen,
+		.first = first, .last = last, .target = target,
+	};
+	return w->nr_wr++;
 }
 
-/* -------------------------------------------------------------------- a run */
+/* ---------------------------------------------------------------------- a run */
 
 static void start_nodes(struct world *w)
 {
+	u64 all = BIT_ULL(w->cls->nodes - 1) | (BIT_ULL(w->cls->nodes - 1) - 1);
 	unsigned int i;
 
+	w->node = calloc(w->cls->nodes + 1, sizeof(*w->node));
+	w->cut_until = calloc((w->cls->nodes + 1) * (w->cls->nodes + 1),
+			      sizeof(u64));
+	w->lag_until = calloc((w->cls->nodes + 1) * (w->cls->nodes + 1),
+			      sizeof(u64));
 	for (i = 1; i <= w->cls->nodes; i++) {
 		struct node *n = &w->node[i];
 
@@ -171,6 +249,11 @@ static void start_nodes(struct world *w)
 		INIT_LIST_HEAD(&n->bios);
 		INIT_LIST_HEAD(&n->asks);
 		INIT_LIST_HEAD(&n->woken);
+		n->cur = calloc(w->cls->nodes + 1, sizeof(*n->cur));
+		n->peers = all & ~fclock_node_bit(i);
+		/* the others hear of the last one later */
+		if (w->cls->grow && w->cls->nodes > 2 && i < w->cls->nodes)
+			n->peers &= ~fclock_node_bit(w->cls->nodes);
 		n->attached = BIT(w->cls->slots) - 1;
 		node_start(n);
 	}
@@ -178,46 +261,47 @@ static void start_nodes(struct world *w)
 
 static void run_until(struct world *w, u64 end)
 {
-	while (!w->failed && w->nr_heap && w->heap[0].at <= end)
-		if (!step(w))
-			break;
+	while (!w->failed && w->nr_heap && w->heap[0].key >> 35 <= end)
+		step(w);
 	w->now = max(w->now, end);
 }
 
 /* Load and faults are over: everything that waits has to end. */
 static void settle(struct world *w)
 {
-	u64 end = w->now + 120 * W_SEC, began = w->now;
+	u64 end = w->now + w->cls->settle * W_SEC, began = w->now;
 	char why[200];
-	unsigned int tries;
 
 	w->calm = true;
 	w->loading = false;
 	world_mend(w);
 	while (!w->failed && w->now < end) {
-		run_until(w, w->now + W_SEC);
-		if (world_quiet(w, why, sizeof(why)))
+		run_until(w, w->now + W_SEC / 2);
+		if (!w->failed && scan_quiet(w, why, sizeof(why)))
 			return;
 	}
-	tries = (w->now - began) / W_SEC;
-	if (!w->failed)
-		world_tell(w);
-	if (!w->failed)
-		w_fail(w, "not quiet after %u s: %s", tries, why);
+	if (w->failed)
+		return;
+	if (!be_quiet)
+		scan_tell(w);
+	w_fail(w, "not quiet after %llu s: %s", (w->now - began) / W_SEC, why);
 }
 
-/* Every node reads every copy, whole. */
+/* Every node reads every copy, whole (some of them, where there are many). */
 static void read_all(struct world *w)
 {
-	unsigned int i, s;
+	unsigned int i, s, every = 1 + w->cls->nodes / 16;
 
 	w_trace(w, "final reads");
-	for (i = 1; i <= w->cls->nodes && !w->failed; i++) {
+	for (i = 1; i <= w->cls->nodes && !w->failed; i += every) {
+		struct node *n = &w->node[i];
+
 		for (s = 0; s < w->cls->slots; s++)
-			if (w->node[i].core &&
-			    (w->node[i].attached & BIT(s)))
-				io_submit(&w->node[i], 1000, s, FCLOCK_IO_READ,
-					  0, w->geo.grains - 1);
+			if (n->core && (n->attached & BIT(s)))
+				io_submit(n, 1000, s, FCLOCK_IO_READ, 0,
+					  w->sectors - 1);
+		io_submit(n, 1000, FCLOCK_TARGET_A, FCLOCK_IO_READ, 0,
+			  w->sectors - 1);
 	}
 	settle(w);
 }
@@ -226,61 +310,87 @@ static void world_free(struct world *w)
 {
 	unsigned int i;
 
-	for (i = 1; i <= w->cls->nodes; i++)
+	for (i = 1; i <= w->cls->nodes; i++) {
 		if (w->node[i].core)
 			node_crash(&w->node[i]);
+		free(w->node[i].cur);
+	}
 	net_exit(w);
-	disk_exit(w);
 	oracle_exit(w);
+	store_exit(w);
+	disk_exit(w);
+	io_exit(w);
 	while (shim_rcu_run())
 		;
-	free(w->acked);
+	free(w->node);
+	free(w->cut_until);
+	free(w->lag_until);
+	free(w->wr);
 	free(w->heap);
+	free(w->events);
+	free(w->free_events);
 	free(w);
 	the_world = NULL;
 }
 
-int world_run(const struct world_class *cls, u64 seed, bool loud)
+/* The cores' own allocations (of the cache) are refused now and then. */
+static bool refuse(size_t size, gfp_t gfp)
 {
-	struct world *w = calloc(1, sizeof(*w));
-	long allocs = shim_allocs;
-	int failed;
+	return the_world && w_fault(the_world, W_nomem);
+}
 
-	w->cls = cls;
-	w->seed = seed;
-	w->rng = seed * 0x9e3779b97f4a7c15ULL + 1;
-	w->loud = loud;
-	w->now = 1000 * W_MS;
-	the_world = w;
-	INIT_LIST_HEAD(&w->dops);
-	INIT_LIST_HEAD(&w->conns);
+static void add_sums(struct world *w)
+{
+	world_sums.runs++;
+	world_sums.us += w->now - W_SEC;
+#define F(name) world_sums.name += w->nr_##name;
+	W_SUMS(F)
+#undef F
+}
+
+static void world_do(struct world *w)
+{
 	disk_init(w);
-	net_init(w);
+	store_init(w);
 	w->loading = true;
 	start_nodes(w);
 	world_faults(w);
-	run_until(w, w->now + cls->ms * W_MS);
+	run_until(w, w->now + w->cls->ms * W_MS);
 	if (!w->failed)
 		settle(w);
 	if (!w->failed)
 		read_all(w);
-	failed = w->failed;
-	world_sums.runs++;
-	world_sums.events += w->nr_events;
-	world_sums.us += w->now - 1000 * W_MS;
-	world_sums.bios += w->nr_bios;
-	world_sums.reads += w->nr_reads;
-	world_sums.shared += w->nr_shared;
-	world_sums.triggers += w->nr_triggers;
-	world_sums.frames += w->nr_frames;
-	world_sums.copies += w->nr_copies;
-	world_sums.eio += w->nr_eio;
+}
+
+bool world_run(struct sim_run *run)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	long allocs = shim_allocs;
+
+	w->cls = run->cls;
+	w->seed = run->seed;
+	w->rng = w_mix(run->seed, 0, 0);
+	w->r = &w->rng;
+	w->loud = run->loud;
+	w->drop = run->drop;
+	w->now = W_SEC;
+	be_quiet = run->quiet;
+	the_world = w;
+	shim_alloc_fails = run->cls->nomem ? refuse : NULL;
+	INIT_LIST_HEAD(&w->dops);
+	INIT_LIST_HEAD(&w->conns);
+	world_do(w);
+	add_sums(w);
+	run->at = w->failed ? w->failed_at : w->now;
+	run->events = w->nr_events;
+	memcpy(run->hits, w->hits, sizeof(run->hits));
+	run->violation = w->failed ? w->violation : NULL;
 	world_free(w);
-	if (!failed && shim_allocs != allocs) {
-		printf("# LEAK: %ld allocations, --class %s --seed %llu\n",
-		       shim_allocs - allocs, cls->name,
-		       (unsigned long long)seed);
-		failed = 1;
+	if (!run->violation && shim_allocs != allocs) {
+		run->violation = "memory is left behind";
+		if (!run->quiet)
+			printf("# VIOLATION: %ld allocations are left\n# class %s seed %llu\n",
+			       shim_allocs - allocs, run->cls->name, run->seed);
 	}
-	return failed;
+	return run->violation;
 }

@@ -4,8 +4,11 @@
  * queues, devices made of stamps, virtual time, and one seed that decides everything
  * else. An oracle compares what happens with what DESIGN.md section 2 promises.
  *
- * sim.c: events, time, chance, trace; disk.c: A, B, M; net.c: links;
- * node.c: nodes, gates, asks, faults; io.c: bios; oracle.c.
+ * sim.c: events, time, chance, trace, one run; disk.c: A and the copies, operations;
+ * store.c: M; net.c: links; node.c: nodes, gates, asks; faults.c: what meets them;
+ * io.c: bios; oracle.c: what must hold when something happens; scan.c: what must hold
+ * at any time, and in the end; classes.c: clusters; shrink.c: smaller failing runs;
+ * main.c: the command line.
  */
 #ifndef FCLOCK_SIM_H
 #define FCLOCK_SIM_H
@@ -18,33 +21,64 @@
 #include "core.h"
 #include "core-private.h"
 
-#define W_NODES		4
-#define W_SLOTS		3
+#define W_SLOTS		4		/* that a class may have */
 #define W_MS		1000ULL		/* time is counted in us */
 #define W_SEC		1000000ULL
 #define W_NEVER		(~0ULL)
 #define W_WINDOW	4		/* frames that a socket takes at once */
+#define W_GRAIN		8		/* sectors: each is lost or kept by itself */
+#define W_SPAN		14		/* grains of a bio that writes, at most */
+#define W_TRACE		256		/* events that a failure tells */
+#define W_DROPS		2048		/* occurrences of a fault that a mask may name */
+#define W_CACHE_ALL	0x7fffffffU	/* no limit */
+#define W_CACHE_ANY	0x7ffffffeU	/* each node another one */
 
 struct world;
 struct node;
 struct bio;
+struct conn;
 
-/* Mean ms between, 0: never; per mille of operations that fail. */
+/*
+ * What happens to a cluster. By time: mean ms between two, 0: never.
+ */
+#define W_TIMED(F)							\
+	F(trigger) F(stop) F(cut) F(lag) F(slow) F(freeze) F(crash)	\
+	F(power) F(leave) F(attach) F(fence) F(expel) F(dup) F(grow)	\
+	F(drop) F(requeue) F(limit)
+/* By chance: per mille of the operations concerned. */
+#define W_CHANCED(F)							\
+	F(cancel) F(copy_fail) F(commit_fail) F(super_fail) F(io_fail)	\
+	F(nomem)
+/* The cluster and its load. */
+#define W_SIZES(F)							\
+	F(nodes) F(slots) F(grains) F(slice) F(workers) F(span) F(ms)	\
+	F(apart) F(cache) F(settle)
+
+enum fault {
+#define F(name) W_##name,
+	W_TIMED(F) W_CHANCED(F)
+#undef F
+	W_FAULTS
+};
+
+/**
+ * struct world_class - a kind of cluster
+ * @slice: grains of a slice at least
+ * @workers: per node
+ * @span: grains of a bio at most
+ * @ms: under load
+ * @apart: nodes start at random times, by members lists
+ * @cache: KiB
+ * @settle: longest time, s, until nothing waits after the last fault
+ */
 struct world_class {
 	const char *name;
-	unsigned int nodes, slots, grains, slice;
-	unsigned int workers;		/* per node */
-	unsigned int span;		/* grains of a bio at most */
-	u64 ms;				/* under load */
-	unsigned int trigger, stop, cancel, drop_cache, requeue;
-	unsigned int cut, freeze, crash, power, leave, attach, fence, expel;
-	unsigned int copy_fail, commit_fail, super_fail;
-	int cache;			/* KiB; -1: unlimited; -2: any */
-	bool start_apart;		/* nodes start at random times, by members lists */
+#define F(name) unsigned int name;
+	W_SIZES(F) W_TIMED(F) W_CHANCED(F)
+#undef F
 };
 
 struct event {
-	u64 at, seq;
 	struct node *node;		/* dropped when that life of it is over */
 	u32 life;
 	void (*fn)(struct world *w, struct event *e);
@@ -52,18 +86,54 @@ struct event {
 	u64 a, b;
 };
 
-/* One generation of a slot as the oracle sees it. */
-struct entry {
-	u64 stamp, issued;
+struct queued {
+	u64 key;			/* time and order */
+	u32 event;
 };
 
+/* ------------------------------------------------------------------- devices */
+
+/* A or a copy: a stamp per sector, with what is stable and what a power cut may take. */
+struct dev {
+	u64 *vol, *dur;
+	u32 *dirty;			/* sectors where they may differ */
+	u32 nr_dirty;
+	u8 *is_dirty;
+	u64 slow_until;
+};
+
+/* A piece of a bio that wrote: its stamp is its place in world.wr. */
+struct wr {
+	u64 issued;
+	u64 ended;			/* no effect after it; W_NEVER: it runs */
+	u64 gen;
+	u32 first, last;		/* sectors */
+	u8 target;
+};
+
+/*
+ * For each sector of a grain: when was the latest of the acknowledged writes issued,
+ * and since when is that so? The last three answers, newest first.
+ */
+struct hist {
+	struct { u64 issued, since; } was[W_GRAIN][3];
+};
+
+/* One generation of a slot as the oracle sees it. */
 struct gen {
 	struct list_head list;
 	u64 number, cut;
-	u64 *image;			/* A at the trigger */
-	struct entry **written;		/* per grain, since then */
-	unsigned int *nr;
-	bool lost;			/* was offline: never readable again */
+	u64 since;			/* writes before it do not count: the power failed */
+	u64 *image;			/* A at the trigger, by sector */
+	struct hist **hist;		/* by grain, NULL: nothing acknowledged */
+};
+
+enum dop_type { DOP_BIO, DOP_COPY, DOP_COMMIT, DOP_SUPER, DOP_OTHER };
+
+/* One split of a batch. */
+struct commit_part {
+	u64 first, last;
+	u16 slots;
 };
 
 /* Something on its way to a device; effects happen at random moments. */
@@ -71,40 +141,49 @@ struct dop {
 	struct list_head list;		/* world.dops */
 	struct node *node;
 	u32 life;
+	u8 type;			/* enum dop_type */
 	u8 stage, stages;
 	bool landed, dead;
 	bool silent;			/* it will have no effect */
+	bool counted;			/* in the oracle's counts of what is under way */
+	bool issued;
+	bool read_error;
+	bool shared;
+	bool format;
+	u8 target, io;
+	u16 slots, failed;
+	int gate;			/* map it counts at, -1: the core counts it */
+	int error;
+	u64 first, last;		/* sectors of a bio, grains of a copy */
+	u64 stamp;
 	void (*effect)(struct world *w, struct dop *d);
 	void (*done)(struct world *w, struct dop *d);
-	/* bios, copies */
-	enum { DOP_BIO, DOP_COPY, DOP_COMMIT, DOP_OTHER, DOP_SUPER } type;
-	u8 target, io;
-	u64 first, last, stamp;
-	bool shared;
-	int gate;			/* map it counts at, -1: the core counts it */
+	struct dev *dev;		/* how slow it is */
 	struct bio *bio;
 	struct fclock_object *lock;
 	struct fclock_split *split;
 	struct fclock_load *load;
-	u64 buf[256];
-	u16 slots, failed;
-	u64 generation[FCLOCK_MAX_SLOTS];
-	bool read_error;
-	int error;
-	struct fclock_super sb;
-	bool format;
+	/* of a copy: what was read; of the others: by type */
+	u64 *buf;
+	struct commit_part *part;
+	unsigned int parts;
+	u64 generation[W_SLOTS];
+	struct fclock_super *sb;
 };
+
+/* ----------------------------------------------------------------------- load */
 
 struct bio {
 	struct list_head list;		/* node.bios */
 	struct fclock_waiter waiter;
 	struct node *node;
-	u64 first, last;		/* as submitted */
-	u64 submitted, stamp;
-	u64 seen;			/* generation first used (reads) */
-	int pending;
-	bool cut, error, requeue;
+	u64 first, last;		/* sectors, as submitted */
+	u64 submitted;
+	unsigned int pending;
 	unsigned int worker;
+	bool error, requeue;
+	unsigned int nr_stamps;
+	u64 stamps[W_SPAN + 2];		/* of its pieces that wrote */
 };
 
 struct ask {
@@ -112,10 +191,7 @@ struct ask {
 	struct fclock_ask ask;
 	struct node *node;
 	u64 called;
-	bool ended;
 };
-
-struct conn;
 
 struct node {
 	struct world *w;
@@ -127,71 +203,151 @@ struct node {
 	bool fenced;			/* alive, but cut off from the devices */
 	u64 thaw;			/* frozen until */
 	u64 timer_at;
+	u64 peers;			/* that its table names */
 	u16 attached, detaching;
-	unsigned long *bits[FCLOCK_MAX_SLOTS];
-	u64 *slice_gen[FCLOCK_MAX_SLOTS];
-	u32 *slice_split[FCLOCK_MAX_SLOTS];
+	unsigned long *bits[W_SLOTS];
+	u64 *slice_gen[W_SLOTS];
+	u32 *slice_split[W_SLOTS];
 	unsigned int inflight[FCLOCK_CACHE_MAPS];
 	u32 gates_wanted, gates_closed;
 	u64 gates_seq, gates_done;
 	struct list_head bios, asks, woken;
-	struct conn *cur[W_NODES + 1];
+	struct conn **cur;		/* by node id */
 	u64 left_at;
-	/* dm-bufio: blocks of M as this node last saw them, generation per grain */
-	u64 *cache[FCLOCK_MAX_SLOTS];
-	bool *cached[FCLOCK_MAX_SLOTS];	/* by slice */
+	u64 works;			/* bios that its workers began */
+	u8 **buffer[W_SLOTS];		/* dm-bufio: by slice, NULL: not read */
 };
 
 struct slot {
 	struct list_head gens;
 	struct gen *gen;		/* of the newest superblock, NULL: never triggered */
 	u8 state;
-	u64 *vol, *dur;			/* B */
-	u64 *mvol, *mdur;		/* bits on M: generation, by grain */
+	struct dev b;
 	u64 fails_until;		/* B gives write errors */
+	/* grains whose bit of this generation stands on M, and does for good */
+	unsigned long *bits_vol, *bits_dur;
+	/* under way, of instances that may still reach the device */
+	unsigned int bios, copies;
+	u16 *shared;			/* reads through A, by grain */
+};
+
+struct note {
+	u64 now;
+	const char *fmt;
+	u64 arg[9];
 };
 
 struct world {
 	const struct world_class *cls;
-	u64 seed, rng;
+	u64 seed;
+	u64 rng;			/* of everything that is not load or fault */
+	u64 *r;				/* where chance comes from now */
 	u64 now, seq;
-	struct event *heap;
-	unsigned int nr_heap, max_heap;
+	struct queued *heap;
+	u32 nr_heap;
+	struct event *events;
+	u32 *free_events;
+	u32 nr_free, max_events;
 	struct fclock_geometry geo;
-	struct node node[W_NODES + 1];
+	u64 sectors;
+	struct node *node;		/* by id, from 1 */
 	struct slot slot[W_SLOTS];
-	u64 *a_vol, *a_dur;
-	u8 super[2][FCLOCK_MD_BLOCK_SIZE];
+	struct dev a;
+	struct hist **a_hist;
+	u64 a_since;
+	unsigned int a_writes;		/* under way */
+	u8 super[2][FCLOCK_MD_BLOCK_SIZE] __aligned(8);
+	/* M's bitmap blocks, slot by slot */
+	u8 *m_vol, *m_dur;
+	struct dev m;			/* its sectors that may differ, its speed */
+	unsigned int used;		/* sectors of a block that can have bits */
 	struct fclock_super truth;	/* newest valid one */
 	bool formatted;
 	u64 fail_super_until;
-	u64 *acked;			/* by stamp: when, W_NEVER: not */
-	u64 nr_stamps, max_stamps;
+	struct wr *wr;
+	u64 nr_wr, max_wr;
 	struct list_head dops, conns;
-	u64 cut_until[W_NODES + 1][W_NODES + 1];
+	struct dop *free_dops;
+	struct bio *free_bios;
+	u64 *cut_until, *lag_until;	/* [from * (nodes + 1) + to] */
 	u64 epoch, members;
+	u64 lists[64];			/* by epoch */
+	u64 split_epoch;		/* two lists were told under it */
 	bool calm;			/* faults and load have ended */
 	bool loading;			/* workers and asks work */
 	bool failed;
 	bool loud;
+	const unsigned long (*drop)[W_DROPS / BITS_PER_LONG];
+	u32 hits[W_FAULTS];		/* occurrences so far */
+	const char *violation;		/* its format */
+	u64 failed_at;
+	struct note ring[W_TRACE];
+	u64 nr_ring;
+	char texts[16][FCLOCK_ANSWER_TEXT];
+	unsigned int nr_texts;
+	unsigned int since_scan;
+	/* figures */
 	u64 nr_bios, nr_triggers, nr_frames, nr_reads, nr_copies, nr_shared;
-	u64 nr_eio, nr_events;
-	char ring[64][200];
-	unsigned int nr_ring;
-	u32 powered;			/* power cuts */
+	u64 nr_eio, nr_events, nr_crashes, nr_powers, nr_lists, nr_scans;
+	u64 nr_unknown;
 };
 
-/* world.c */
+/* ------------------------------------------------------------------- sim.c */
+
 u64 w_random(struct world *w);
 u64 w_below(struct world *w, u64 n);
 bool w_chance(struct world *w, unsigned int mille);
 u64 w_between(struct world *w, u64 a, u64 b);
+u64 w_mix(u64 seed, u64 a, u64 b);
+/* Chance comes from @stream until w_chance_from() is given what this returned. */
+u64 *w_chance_from(struct world *w, u64 *stream);
+/* Does this fault happen to the operation at hand? */
+bool w_fault(struct world *w, enum fault kind);
+/* An occurrence of @kind begins; false: it is to be left out. */
+bool w_occurs(struct world *w, enum fault kind);
 void w_at(struct world *w, u64 at, struct node *n, void (*fn)(struct world *w, struct event *e),
 	  void *p, u64 a, u64 b);
 #define w_in(w, delay, ...) w_at(w, (w)->now + (delay), __VA_ARGS__)
-void w_trace(struct world *w, const char *fmt, ...) __printf(2, 3);
+
+/*
+ * What happened is kept unformatted: pointers to text must stay valid, and all
+ * arguments are integers or such pointers.
+ */
+void w_note_show(const struct note *note);
+
+#define W_ARG(x)	((u64)(x))
+#define W_ARGS0(...)	0
+#define W_ARGS1(a)	W_ARG(a)
+#define W_ARGS2(a, ...)	W_ARG(a), W_ARGS1(__VA_ARGS__)
+#define W_ARGS3(a, ...)	W_ARG(a), W_ARGS2(__VA_ARGS__)
+#define W_ARGS4(a, ...)	W_ARG(a), W_ARGS3(__VA_ARGS__)
+#define W_ARGS5(a, ...)	W_ARG(a), W_ARGS4(__VA_ARGS__)
+#define W_ARGS6(a, ...)	W_ARG(a), W_ARGS5(__VA_ARGS__)
+#define W_ARGS7(a, ...)	W_ARG(a), W_ARGS6(__VA_ARGS__)
+#define W_ARGS8(a, ...)	W_ARG(a), W_ARGS7(__VA_ARGS__)
+#define W_ARGS9(a, ...)	W_ARG(a), W_ARGS8(__VA_ARGS__)
+#define W_PICK(a, b, c, d, e, f, g, h, i, j, name, ...)	name
+#define W_ARGS(...)	W_PICK(_, ##__VA_ARGS__, W_ARGS9, W_ARGS8, W_ARGS7,	\
+			       W_ARGS6, W_ARGS5, W_ARGS4, W_ARGS3, W_ARGS2,	\
+			       W_ARGS1, W_ARGS0)(__VA_ARGS__)
+
+#define w_trace(w, f, ...) do {						\
+	struct world *w_t = (w);					\
+	struct note *w_n = &w_t->ring[w_t->nr_ring++ % W_TRACE];	\
+									\
+	if (0)								\
+		printf(f, ##__VA_ARGS__);				\
+	*w_n = (struct note) {						\
+		.now = w_t->now, .fmt = (f),				\
+		.arg = { W_ARGS(__VA_ARGS__) },				\
+	};								\
+	if (w_t->loud)							\
+		w_note_show(w_n);					\
+} while (0)
+
 void w_fail(struct world *w, const char *fmt, ...) __printf(2, 3);
-u64 w_stamp(struct world *w);
+u64 w_stamp(struct world *w, u8 target, u64 first, u64 last, u64 gen);
+
 /* A class and its share of make check's budget. */
 struct sim_class {
 	struct world_class cls;
@@ -202,74 +358,149 @@ extern const struct sim_class sim_classes[];
 extern const unsigned int sim_nr_classes;
 
 /* What the runs did, all together. */
+#define W_SUMS(F)							\
+	F(bios) F(reads) F(shared) F(triggers) F(frames) F(copies) F(eio)	\
+	F(events) F(crashes) F(powers) F(lists) F(scans) F(unknown)
+
 struct world_sums {
-	u64 runs, events, us;
-	u64 bios, reads, shared, triggers, frames, copies, eio;
+	u64 runs, us;
+#define F(name) u64 name;
+	W_SUMS(F)
+#undef F
 };
 
 extern struct world_sums world_sums;
-
-int world_run(const struct world_class *cls, u64 seed, bool loud);
 extern struct world *the_world;
 
-/* disk.c */
+/* A run; what to leave out, how much to tell; and what was found. */
+struct sim_run {
+	const struct world_class *cls;
+	u64 seed;
+	unsigned long drop[W_FAULTS][W_DROPS / BITS_PER_LONG];
+	bool loud, quiet;
+	/* result */
+	const char *violation;		/* the format it was told with */
+	u64 at, events;			/* us, number */
+	u32 hits[W_FAULTS];
+};
+
+/* Return: did something break? */
+bool world_run(struct sim_run *run);
+
+/* classes.c */
+extern const char *const sim_fault_names[W_FAULTS];
+unsigned int *sim_field(struct world_class *cls, const char *name);
+unsigned int sim_rate(const struct world_class *cls, enum fault kind);
+void sim_tell_class(const struct world_class *cls, const struct world_class *base);
+
+/* shrink.c */
+int sim_shrink(const struct world_class *cls, u64 seed, unsigned int seconds);
+
+/* ------------------------------------------------------------------ disk.c */
+
 void disk_init(struct world *w);
 void disk_exit(struct world *w);
+void dev_write(struct world *w, struct dev *dev, u64 sector, u64 stamp);
+void dev_flush(struct dev *dev);
 void disk_crash(struct world *w, struct node *n);
 void disk_power(struct world *w);
 void disk_fence(struct world *w, struct node *n);
-struct dop *dop_new(struct world *w, struct node *n);
+struct dop *dop_new(struct world *w, struct node *n, struct dev *dev);
+void dop_count(struct world *w, struct dop *d);
 void dop_start(struct world *w, struct dop *d);
+bool disk_slot_fails(struct world *w, unsigned int s);
 void disk_copy(struct fclock_core *core, struct fclock_split *split);
-void disk_commit(struct fclock_core *core);
-void disk_load(struct fclock_core *core, struct fclock_load *load);
-void disk_start_owner(struct fclock_core *core);
-void disk_write_super(struct fclock_core *core, const struct fclock_super *sb,
-		      bool format);
-void disk_read_super(struct fclock_core *core);
 bool disk_node_idle(struct world *w, struct node *n);
 
-/* net.c */
-void net_init(struct world *w);
+static inline u64 w_first_sector(u64 grain)
+{
+	return grain * W_GRAIN;
+}
+
+static inline u64 w_last_sector(struct world *w, u64 grain)
+{
+	return min(grain * W_GRAIN + W_GRAIN, w->sectors) - 1;
+}
+
+/* ----------------------------------------------------------------- store.c */
+
+void store_init(struct world *w);
+void store_exit(struct world *w);
+void store_node_up(struct node *n);
+void store_node_down(struct node *n);
+void store_power(struct world *w);
+/* The bits of the generation that the superblock names, by what stands on M. */
+void store_recount(struct world *w, unsigned int s);
+void store_commit(struct fclock_core *core);
+void store_load(struct fclock_core *core, struct fclock_load *load);
+void store_start_owner(struct fclock_core *core);
+void store_write_super(struct fclock_core *core, const struct fclock_super *sb,
+		       bool format);
+void store_tear_super(struct world *w, struct dop *d);
+void store_read_super(struct fclock_core *core);
+
+/* ------------------------------------------------------------------- net.c */
+
 void net_exit(struct world *w);
 void net_kick(struct fclock_core *core, unsigned int node);
 void net_disconnect(struct fclock_core *core, unsigned int node);
 void net_node_up(struct node *n);
+void net_connect(struct node *n, unsigned int to);
 void net_node_down(struct node *n, bool polite);
 bool net_idle(struct node *n);
+void net_cut(struct world *w, struct node *a, struct node *b, u64 until);
 
-/* node.c */
+/* ------------------------------------------------------------------ node.c */
+
 static inline struct node *node_of(struct fclock_core *core)
 {
 	return container_of(core->lock, struct node, lock);
 }
 
 void node_start(struct node *n);
+void node_restart(struct world *w, struct event *e);
+void node_attach(struct node *n, unsigned int s);
+void node_detach(struct node *n, unsigned int s);
+void node_leave(struct node *n);
+void node_ask(struct node *n, u8 kind, u16 slots);
 void node_crash(struct node *n);
 void node_gate_put(struct node *n, int map);
+void node_check_end(struct node *n);
+u64 node_cache_limit(struct world *w);
+
+/* ---------------------------------------------------------------- faults.c */
+
 void world_faults(struct world *w);
 void world_mend(struct world *w);
-void world_tell(struct world *w);
-bool world_quiet(struct world *w, char *why, size_t size);
-void node_check_end(struct node *n);
+void world_wipe(struct world *w);
 
-/* io.c */
+/* -------------------------------------------------------------------- io.c */
+
 void io_work(struct node *n, unsigned int worker);
 void io_submit(struct node *n, unsigned int worker, u8 target, u8 io, u64 first,
 	       u64 last);
 void io_wake(struct fclock_core *core, struct fclock_waiter *waiter);
 void io_crash(struct node *n);
-void io_requeue(struct node *n);
+void io_exit(struct world *w);
 
-/* oracle.c */
+/* ---------------------------------------------------------------- oracle.c */
+
 void oracle_super(struct world *w);
 void oracle_issue(struct world *w, struct dop *d);
 void oracle_read(struct world *w, struct dop *d);
 void oracle_copy(struct world *w, struct dop *d);
-void oracle_bits(struct world *w, unsigned int s, u64 g);
+void oracle_acked(struct world *w, const struct bio *bio);
+void oracle_new_bit(struct world *w, unsigned int s, u64 g);
 void oracle_power_before(struct world *w);
 void oracle_power_after(struct world *w);
 void oracle_answer(struct world *w, struct ask *ask);
 void oracle_exit(struct world *w);
+bool oracle_member(struct world *w, const struct node *n);
+
+/* ------------------------------------------------------------------ scan.c */
+
+void scan_node(struct world *w, struct node *n);
+bool scan_quiet(struct world *w, char *why, size_t size);
+void scan_tell(struct world *w);
 
 #endif

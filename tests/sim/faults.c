@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What meets the nodes, and what their users do. Each occurrence has chances of its own,
+ * by kind and number, so that leaving one out changes as little as can be.
+ */
+#include "sim.h"
+
+static u64 all_nodes(struct world *w)
+{
+	u64 last = fclock_node_bit(w->cls->nodes);
+
+	return last | (last - 1);
+}
+
+static struct node *any_node(struct world *w)
+{
+	return &w->node[1 + w_below(w, w->cls->nodes)];
+}
+
+static struct node *live_node(struct world *w)
+{
+	unsigned int tries;
+
+	for (tries = 0; tries < 20; tries++) {
+		struct node *n = any_node(w);
+
+		if (n->core && n->running && n->core->started)
+			return n;
+	}
+	return NULL;
+}
+
+/* ----------------------------------------------------------------------- users */
+
+static void fault_trigger(struct world *w)
+{
+	struct node *n = live_node(w);
+
+	if (n)
+		node_ask(n, FCLOCK_ASK_TRIGGER,
+			 1 + w_below(w, BIT(w->cls->slots) - 1));
+}
+
+static void fault_stop(struct world *w)
+{
+	struct node *n = live_node(w);
+
+	if (n)
+		node_ask(n, FCLOCK_ASK_STOP, BIT(w_below(w, w->cls->slots)));
+}
+
+static void fault_drop(struct world *w)
+{
+	struct node *n = live_node(w);
+
+	if (!n)
+		return;
+	spin_lock(&n->lock);
+	if (w_chance(w, 300))
+		fclock_cache_drop_all(&n->core->cache);
+	else
+		fclock_cache_shrink(&n->core->cache, 1 + w_below(w, 3));
+	spin_unlock(&n->lock);
+}
+
+/* A reload with another cache_limit. */
+static void fault_limit(struct world *w)
+{
+	struct node *n = live_node(w);
+
+	if (!n)
+		return;
+	spin_lock(&n->lock);
+	fclock_cache_set_limit(&n->core->cache, node_cache_limit(w));
+	spin_unlock(&n->lock);
+}
+
+/* A noflush suspend and resume of one target: what waits comes back and is sent again. */
+static void fault_requeue(struct world *w)
+{
+	struct node *n = live_node(w);
+	u8 target = w_chance(w, 500) ? FCLOCK_TARGET_A :
+		    w_below(w, w->cls->slots);
+
+	if (!n)
+		return;
+	w_trace(w, "n%u requeues t%u", n->id, target);
+	spin_lock(&n->lock);
+	fclock_client_requeue(n->core, target);
+	spin_unlock(&n->lock);
+}
+
+static void fault_leave(struct world *w)
+{
+	struct node *n = live_node(w);
+
+	if (n && !n->leaving)
+		node_leave(n);
+}
+
+static void fault_attach(struct world *w)
+{
+	struct node *n = live_node(w);
+	unsigned int s = w_below(w, w->cls->slots);
+
+	if (!n || n->leaving || (n->detaching & BIT(s)))
+		return;
+	if (n->attached & BIT(s)) {
+		node_detach(n, s);
+	} else {
+		w_trace(w, "n%u attaches slot %u", n->id, s);
+		node_attach(n, s);
+	}
+}
+
+/* A reload that names the nodes which its table did not name before. */
+static void add_peers(struct world *w, struct node *n)
+{
+	u64 more = all_nodes(w) & ~n->peers & ~fclock_node_bit(n->id);
+	unsigned int i;
+	int r;
+
+	if (!more)
+		return;
+	r = fclock_core_add_peers(n->core, more);
+	w_trace(w, "n%u adds peers %llx: %d", n->id, more, r);
+	if (r)
+		return;
+	n->peers |= more;
+	for (i = 1; i < n->id; i++)
+		if (more & fclock_node_bit(i))
+			net_connect(n, i);
+}
+
+static void fault_grow(struct world *w)
+{
+	struct node *n = live_node(w);
+
+	if (n)
+		add_peers(w, n);
+}
+
+/* -------------------------------------------------------- links, disks, machines */
+
+static void fault_cut(struct world *w)
+{
+	struct node *a = any_node(w), *b = any_node(w);
+	u64 until = w->now + w_between(w, W_MS, w_chance(w, 200) ?
+				       8 * W_SEC : 800 * W_MS);
+
+	if (a == b)
+		return;
+	w_trace(w, "link n%u-n%u cut until %llu", a->id, b->id, until);
+	net_cut(w, a, b, until);
+}
+
+static void fault_lag(struct world *w)
+{
+	struct node *a = any_node(w), *b = any_node(w);
+	unsigned int n = w->cls->nodes + 1;
+
+	w_trace(w, "link n%u-n%u lags", a->id, b->id);
+	w->lag_until[min(a->id, b->id) * n + max(a->id, b->id)] =
+		w->now + w_between(w, 10 * W_MS, 3 * W_SEC);
+}
+
+static void fault_slow(struct world *w)
+{
+	u64 which = w_below(w, w->cls->slots + 2);
+	struct dev *dev = which < w->cls->slots ? &w->slot[which].b :
+			  which == w->cls->slots ? &w->a : &w->m;
+
+	dev->slow_until = w->now + w_between(w, 10 * W_MS, 2 * W_SEC);
+	w_trace(w, "disk %llu is slow until %llu", which, dev->slow_until);
+}
+
+static void fault_freeze(struct world *w)
+{
+	struct node *n = any_node(w);
+
+	n->thaw = w->now + w_between(w, W_MS, w_chance(w, 200) ? 7 * W_SEC :
+				     500 * W_MS);
+	w_trace(w, "n%u frozen until %llu", n->id, n->thaw);
+}
+
+static void fault_crash(struct world *w)
+{
+	struct node *n = live_node(w);
+
+	if (!n)
+		return;
+	node_crash(n);
+	w_in(w, w_between(w, W_MS, 3 * W_SEC), NULL, node_restart, n, 0, 0);
+}
+
+static void fault_power(struct world *w)
+{
+	unsigned int i;
+
+	w_trace(w, "power cut");
+	w->nr_powers++;
+	for (i = 1; i <= w->cls->nodes; i++)
+		if (w->node[i].core)
+			node_crash(&w->node[i]);
+	disk_power(w);
+	for (i = 1; i <= w->cls->nodes; i++)
+		w_in(w, w_between(w, W_MS, 500 * W_MS), NULL, node_restart,
+		     &w->node[i], 0, 0);
+}
+
+/*
+ * A format that died between the two superblock blocks is refused by everybody; the
+ * administrator does what the log says.
+ */
+static void wipe(struct world *w, struct event *e)
+{
+	struct fclock_super *sb = calloc(1, sizeof(*sb));
+	struct dop *d;
+	int which;
+
+	list_for_each_entry(d, &w->dops, list)
+		if (d->type == DOP_SUPER && !d->dead)
+			goto out;
+	if (!w->formatted && fclock_super_choose(w->super[0], w->super[1], sb,
+						 &which) == -EILSEQ) {
+		w_trace(w, "the superblocks are wiped");
+		memset(w->super, 0, sizeof(w->super));
+	}
+out:
+	free(sb);
+	if (!w->formatted)
+		w_in(w, W_SEC, NULL, wipe, NULL, 0, 0);
+}
+
+/* ---------------------------------------------------------------- members lists */
+
+static void list_event(struct world *w, struct event *e)
+{
+	struct node *n = e->p;
+
+	if (!n->core || !n->core->started)
+		return;
+	/* the table of a node that was not told yet does not name all of them */
+	if (e->b & ~(n->peers | fclock_node_bit(n->id)))
+		return;
+	w_trace(w, "n%u hears members %llx of epoch %llu", n->id, e->b, e->a);
+	spin_lock(&n->lock);
+	fclock_core_members(n->core, e->a, e->b);
+	spin_unlock(&n->lock);
+	node_check_end(n);
+}
+
+/* Lists come late, twice, or not at all; but somebody hears each of them for sure. */
+static void new_list(struct world *w, u64 members)
+{
+	unsigned int i;
+
+	w->epoch++;
+	w->members = members;
+	w->nr_lists++;
+	for (i = 1; i <= w->cls->nodes; i++) {
+		struct node *n = &w->node[i];
+
+		if (w_chance(w, 600) || w->calm)
+			w_in(w, w_below(w, 300 * W_MS), NULL, list_event, n,
+			     w->epoch, members);
+		if (w_chance(w, 200))
+			w_in(w, w_below(w, 6 * W_SEC), NULL, list_event, n,
+			     w->epoch, members);
+		if (members & fclock_node_bit(i))
+			w_in(w, w_below(w, 3 * W_SEC), NULL, list_event, n,
+			     w->epoch, members);
+	}
+}
+
+/* One node at a time, and no second change while an old one runs. */
+static struct node *node_to_lose(struct world *w)
+{
+	struct node *n = live_node(w);
+
+	if (!n || n->leaving || w->cls->nodes < 2)
+		return NULL;
+	if (!w->epoch)
+		w->members = all_nodes(w);
+	if (w->members != all_nodes(w) || w->split_epoch == w->epoch + 1 ||
+	    (w->epoch && w->split_epoch == w->epoch))
+		return NULL;
+	return n;
+}
+
+static void unfence(struct world *w, struct event *e)
+{
+	struct node *n = e->p;
+
+	new_list(w, all_nodes(w));
+	w_in(w, w_below(w, 500 * W_MS), NULL, node_restart, n, 0, 0);
+}
+
+/* A node dies for good, as far as the others can see, and is fenced. */
+static void fault_fence(struct world *w)
+{
+	struct node *n = node_to_lose(w);
+
+	if (!n)
+		return;
+	node_crash(n);
+	w_trace(w, "n%u is fenced", n->id);
+	new_list(w, w->members & ~fclock_node_bit(n->id));
+	w_in(w, w_between(w, 100 * W_MS, 4 * W_SEC), NULL, unfence, n, 0, 0);
+}
+
+/* Its storage comes back when the old instance has ended. */
+static void readmit(struct world *w, struct event *e)
+{
+	struct node *n = e->p;
+
+	if (!n->core || n->core->phase != FCLOCK_STARTING || n->leaving) {
+		w_in(w, 100 * W_MS, NULL, readmit, n, 0, 0);
+		return;
+	}
+	n->fenced = false;
+	new_list(w, all_nodes(w));
+}
+
+/* A node is cut off from the devices and left out; it lives and may not know. */
+static void fault_expel(struct world *w)
+{
+	struct node *n = node_to_lose(w);
+
+	if (!n)
+		return;
+	w_trace(w, "n%u is cut off from the devices", n->id);
+	disk_fence(w, n);
+	new_list(w, w->members & ~fclock_node_bit(n->id));
+	w_in(w, w_between(w, 500 * W_MS, 3 * W_SEC), NULL, readmit, n, 0, 0);
+}
+
+static void rejoin_lists(struct world *w, struct event *e)
+{
+	struct node *n = e->p;
+
+	w->split_epoch = 0;
+	new_list(w, all_nodes(w));
+	w_in(w, w_below(w, 500 * W_MS), NULL, node_restart, n, 0, 0);
+}
+
+/*
+ * A broken manager tells two lists under one epoch. The node that one of them leaves out
+ * is down, so that no list lies about who does I/O; who heard of both suspends until
+ * there is a newer one.
+ */
+static void fault_dup(struct world *w)
+{
+	struct node *n = node_to_lose(w);
+	unsigned int i;
+
+	if (!n || w->cls->nodes < 3)
+		return;
+	node_crash(n);
+	w->epoch++;
+	w->split_epoch = w->epoch;
+	w->nr_lists++;
+	w_trace(w, "two lists of epoch %llu: one leaves n%u out", w->epoch,
+		n->id);
+	for (i = 1; i <= w->cls->nodes; i++)
+		if (i != n->id && w_chance(w, 800))
+			w_in(w, w_below(w, 300 * W_MS), NULL, list_event,
+			     &w->node[i], w->epoch, w_chance(w, 500) ?
+			     all_nodes(w) :
+			     all_nodes(w) & ~fclock_node_bit(n->id));
+	w_in(w, w_between(w, 500 * W_MS, 4 * W_SEC), NULL, rejoin_lists, n, 0,
+	     0);
+}
+
+/* ------------------------------------------------------------------- when it occurs */
+
+static void (*const faults[])(struct world *w) = {
+#define F(name) fault_##name,
+	W_TIMED(F)
+#undef F
+};
+
+/* Occurrence @b of fault @a; 0 only begins. */
+static void fault_event(struct world *w, struct event *e)
+{
+	unsigned int mean = sim_rate(w->cls, e->a);
+	u64 stream = w_mix(w->seed, e->a + 1000, e->b), *was;
+	u64 next;
+
+	if (!w->loading)
+		return;
+	was = w_chance_from(w, &stream);
+	if (!e->b && e->a == W_trigger)
+		mean = min(mean, 60U);	/* soon, so that there is a copy */
+	next = w_below(w, 2 * mean * W_MS) + 1;
+	if (e->b && w_occurs(w, e->a))
+		faults[e->a](w);
+	w_chance_from(w, was);
+	w_in(w, next, NULL, fault_event, NULL, e->a, e->b + 1);
+}
+
+void world_faults(struct world *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(faults); i++)
+		if (sim_rate(w->cls, i))
+			w_in(w, 1, NULL, fault_event, NULL, i, 0);
+	w_in(w, W_SEC, NULL, wipe, NULL, 0, 0);
+}
+
+/*
+ * The last fault is over. Without its copy device, or its peers, a node may be the one
+ * that the others wait for.
+ */
+void world_mend(struct world *w)
+{
+	unsigned int i, s;
+
+	for (i = 1; i <= w->cls->nodes; i++) {
+		struct node *n = &w->node[i];
+
+		for (s = 0; s < w->cls->slots; s++)
+			if (n->core && !((n->attached | n->detaching) & BIT(s)))
+				node_attach(n, s);
+		if (n->core)
+			add_peers(w, n);
+		else
+			n->peers = all_nodes(w) & ~fclock_node_bit(i);
+	}
+}

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What must hold between any two events, looked at one node after the other, each time
+ * that SCAN_EVERY (sim.c) events have passed; and what must hold in the end.
+ */
+#include "sim.h"
+#include <linux/bitmap.h>
+#include <linux/rbtree.h>
+
+/* As in cache.c, where it is nobody else's business. */
+struct run {
+	struct rb_node node;
+	u64 first, last;
+};
+
+/* ------------------------------------------------------------------ confirmations */
+
+static void check_confirmed(struct world *w, struct node *n, unsigned int map,
+			    unsigned int s, const struct run *run)
+{
+	struct slot *slot = &w->slot[s];
+	u64 g;
+
+	g = find_next_zero_bit(slot->bits_dur, run->last + 1, run->first);
+	if (g <= run->last)
+		w_fail(w, "n%u has %llu-%llu confirmed in map %u, and grain %llu of slot %u is not durable",
+		       n->id, run->first, run->last, map, g, s);
+}
+
+/*
+ * A grain that a participant has confirmed is split, whatever superblock it knows: who
+ * is behind has forgotten what it had when it said PREPARED.
+ */
+static void check_cache(struct world *w, struct node *n)
+{
+	struct fclock_cache *cache = &n->core->cache;
+	unsigned int s;
+	struct rb_node *rb;
+
+	for (s = 0; s < w->cls->slots; s++) {
+		u8 state = w->slot[s].state;
+
+		rb = rb_first(&cache->map[s].root);
+		if (rb && state != FCLOCK_SLOT_ACTIVE &&
+		    state != FCLOCK_SLOT_COMPLETE)
+			w_fail(w, "n%u has confirmations of slot %u, which is in state %u",
+			       n->id, s, state);
+		for (; rb; rb = rb_next(rb))
+			check_confirmed(w, n, s, s,
+					rb_entry(rb, struct run, node));
+		if (state != FCLOCK_SLOT_ACTIVE)
+			continue;
+		rb = rb_first(&cache->map[FCLOCK_CACHE_A].root);
+		for (; rb; rb = rb_next(rb))
+			check_confirmed(w, n, FCLOCK_CACHE_A, s,
+					rb_entry(rb, struct run, node));
+	}
+}
+
+/* ----------------------------------------------------------------------- the owner */
+
+/* What an owner calls split is durable. */
+static void check_owned(struct world *w, struct node *n)
+{
+	struct fclock_owner *own = &n->core->own;
+	u64 slice, g, last;
+	unsigned int s;
+
+	for (s = 0; own->active && s < w->cls->slots; s++) {
+		struct slot *slot = &w->slot[s];
+
+		for (slice = 0; own->slot[s].bits && slot->gen &&
+				slice < w->geo.slices; slice++) {
+			if (own->slot[s].slice_gen[slice] != slot->gen->number ||
+			    !own->slot[s].slice_split[slice])
+				continue;
+			g = slice * w->geo.slice;
+			last = min(g + w->geo.slice, w->geo.grains) - 1;
+			for (; g <= last; g++)
+				if (test_bit(g, own->slot[s].bits) &&
+				    !test_bit(g, slot->bits_dur))
+					w_fail(w, "n%u calls grain %llu of slot %u split, and it is not durable",
+					       n->id, g, s);
+		}
+	}
+}
+
+/* No exclusive lock that copies beside a shared one, at the same owner's. */
+static void check_splits(struct world *w, struct node *n)
+{
+	unsigned int i, s;
+
+	for (i = 0; i < FCLOCK_SPLITS; i++) {
+		struct fclock_split *sp = &n->core->own.splits[i];
+
+		if (sp->state == FCLOCK_SPLIT_FREE ||
+		    sp->state == FCLOCK_SPLIT_LOCKING)
+			continue;
+		for (s = 0; s < w->cls->slots; s++)
+			if ((sp->slots & BIT(s)) &&
+			    fclock_owner_held(n->core, s, sp->first, sp->last,
+					      false))
+				w_fail(w, "n%u splits %llu-%llu of slot %u, which is locked",
+				       n->id, sp->first, sp->last, s);
+	}
+}
+
+/* ----------------------------------------------------------------------- the books */
+
+static void check_peer(struct world *w, struct node *n, struct fclock_peer *p)
+{
+	unsigned int k, open = 0, held = 0, rec_open = 0;
+
+	for (k = 0; k < FCLOCK_OBJECTS; k++) {
+		open += p->objects[k].state == FCLOCK_OBJ_OPEN;
+		held += p->objects[k].state == FCLOCK_OBJ_HELD;
+		rec_open += p->records[k].state == FCLOCK_REC_WAITING ||
+			    p->records[k].state == FCLOCK_REC_GRANTING;
+	}
+	if (open != p->nr_open || held != p->nr_held || rec_open != p->rec_open)
+		w_fail(w, "n%u counts %u, %u, %u requests, locks and records of n%u: there are %u, %u, %u",
+		       n->id, p->nr_open, p->nr_held, p->rec_open, p->node,
+		       open, held, rec_open);
+}
+
+static void check_books(struct world *w, struct node *n)
+{
+	struct fclock_core *core = n->core;
+	unsigned int i, copying = 0;
+
+	/* one peer at a time where there are many */
+	for (i = 1; i <= w->cls->nodes; i++)
+		if (core->peer[i].configured && core->peer[i].records &&
+		    (w->cls->nodes <= 4 || w->nr_scans % w->cls->nodes == i - 1))
+			check_peer(w, n, &core->peer[i]);
+	for (i = 0; i < FCLOCK_SPLITS; i++)
+		copying += core->own.splits[i].state == FCLOCK_SPLIT_COPYING;
+	if (copying != core->own.nr_copying)
+		w_fail(w, "n%u counts %u copies: there are %u", n->id,
+		       core->own.nr_copying, copying);
+}
+
+/* ------------------------------------------------------------------------- the role */
+
+/* One instance at most believes that it is the primary and may write. */
+static void check_role(struct world *w, struct node *n)
+{
+	struct fclock_core *core = n->core;
+
+	if (core->pri.writing && !fclock_is_primary(core) &&
+	    core->pri.phase != FCLOCK_PRI_TAKING &&
+	    core->prep.number != ~0ULL)
+		w_fail(w, "n%u writes superblocks and is not the primary",
+		       n->id);
+	if (core->have_sb && core->sb.state > w->truth.state)
+		w_fail(w, "n%u runs state %llu, M has %llu", n->id,
+		       core->sb.state, w->truth.state);
+}
+
+void scan_node(struct world *w, struct node *n)
+{
+	if (!n->core || !oracle_member(w, n))
+		return;
+	w->nr_scans++;
+	check_books(w, n);
+	check_role(w, n);
+	/* who is no participant any more, or ends, has no I/O that could use them */
+	if (n->core->phase != FCLOCK_ENDING &&
+	    fclock_listed_instance(&w->truth, n->id) == n->core->instance)
+		check_cache(w, n);
+	spin_lock(&n->lock);
+	check_owned(w, n);
+	check_splits(w, n);
+	spin_unlock(&n->lock);
+}
+
+/* ----------------------------------------------------------------------- in the end */
+
+static bool core_quiet(struct node *n, char *why, size_t size)
+{
+	struct fclock_core *core = n->core;
+	unsigned int i;
+
+#define WANT(c) do {							\
+	if (!(c)) {							\
+		snprintf(why, size, "n%u: not (%s)", n->id, #c);	\
+		return false;						\
+	}								\
+} while (0)
+	WANT(core->phase == FCLOCK_RUNNING);
+	WANT(list_empty(&n->asks));
+	WANT(list_empty(&core->asks));
+	WANT(list_empty(&n->bios));
+	WANT(!core->nr_waiting);
+	WANT(!core->nr_granted);
+	WANT(!core->prep.number);
+	WANT(!core->gates);
+	WANT(core->pri.phase == FCLOCK_PRI_IDLE);
+	WANT(!core->pri.failed);
+	WANT(!core->own.nr_copying && !core->own.committing);
+	WANT(!core->own.nr_loading);
+	WANT(core->sb.state == n->w->truth.state);
+	WANT(list_empty(&core->parked));
+	WANT(list_empty(&core->own.queue));
+	WANT(!core->split_brain);
+	for (i = 0; i < FCLOCK_SPLITS; i++) {
+		struct fclock_split *sp = &core->own.splits[i];
+
+		if (sp->state == FCLOCK_SPLIT_FREE)
+			continue;
+		snprintf(why, size, "n%u: split of %llu-%llu slots %x failed %x in state %u",
+			 n->id, sp->first,
+			 sp->last, sp->slots, sp->failed,
+			 sp->state);
+		return false;
+	}
+	for (i = 1; i <= n->w->cls->nodes; i++) {
+		struct fclock_peer *p = &core->peer[i];
+
+		WANT(p->link == FCLOCK_LINK_UP);
+		WANT(!p->nr_open);
+		WANT(!p->nr_held);
+		WANT(!p->rec_open);
+		WANT(list_empty(&p->starved));
+		WANT(list_empty(&p->out));
+		WANT(!p->pending);
+	}
+#undef WANT
+	return true;
+}
+
+static void tell_core(struct node *n)
+{
+	struct fclock_core *core = n->core;
+	struct fclock_record *rec;
+	struct fclock_object *obj;
+	unsigned int i, k;
+	struct bio *bio;
+
+	printf("# n%u: phase %u state %llu prep %llu primary phase %u retry %llu owners %llx gates %x granted %u waiting %u\n",
+	       n->id, core->phase, core->sb.state, core->prep.number,
+	       core->pri.phase, core->pri.retry_at, core->sb.owners,
+	       core->gates, core->nr_granted, core->nr_waiting);
+	printf("# n%u: own active %u ready %u starting %u failing %x copying %u committing %u loading %u attached %x\n",
+	       n->id, core->own.active, core->own.ready, core->own.starting,
+	       core->own.failing, core->own.nr_copying, core->own.committing,
+	       core->own.nr_loading, core->attached);
+	list_for_each_entry(bio, &n->bios, list)
+		printf("# n%u: bio t%u io %u %llu-%llu\n", n->id,
+		       bio->waiter.target, bio->waiter.io, bio->waiter.first,
+		       bio->waiter.last);
+	for (i = 0; i < FCLOCK_SPLITS; i++)
+		if (core->own.splits[i].state)
+			printf("# n%u: split %llu-%llu slots %x state %u waiters %u\n",
+			       n->id, core->own.splits[i].first,
+			       core->own.splits[i].last,
+			       core->own.splits[i].slots,
+			       core->own.splits[i].state,
+			       !list_empty(&core->own.splits[i].waiters));
+	for (i = 1; i <= n->w->cls->nodes; i++) {
+		printf("# n%u: peer %u link %u open %u held %u rec_open %u credits %u state %llu pending %x starved %u\n",
+		       n->id, i, core->peer[i].link, core->peer[i].nr_open,
+		       core->peer[i].nr_held, core->peer[i].rec_open,
+		       core->peer[i].credits, core->peer[i].state,
+		       core->peer[i].pending,
+		       !list_empty(&core->peer[i].starved));
+		for (k = 0; k < FCLOCK_OBJECTS; k++) {
+			obj = &core->peer[i].objects[k];
+			rec = &core->peer[i].records[k];
+			if (obj->state)
+				printf("# n%u:   object %llx state %u t%u kind %u %llu-%llu recalled %u users %u queued %u\n",
+				       n->id, obj->id, obj->state, obj->target,
+				       obj->kind, obj->first, obj->last,
+				       obj->recalled, obj->users,
+				       !list_empty(&obj->out.list));
+			if (rec->state)
+				printf("# n%u:   record %llx state %u t%u kind %u %llu-%llu (asked %llu-%llu) recalled %u queued %u %u\n",
+				       n->id, rec->id, rec->state, rec->target,
+				       rec->kind, rec->first, rec->last,
+				       rec->ask_first, rec->ask_last,
+				       rec->recalled, !list_empty(&rec->out.list),
+				       !list_empty(&rec->recall.list));
+		}
+	}
+}
+
+void scan_tell(struct world *w)
+{
+	unsigned int i;
+
+	printf("# M: state %llu primary %u owners %llx epoch %llu members %llx\n",
+	       w->truth.state, w->truth.primary, w->truth.owners,
+	       w->truth.epoch, w->truth.members);
+	for (i = 1; i <= w->cls->nodes; i++)
+		if (w->node[i].core)
+			tell_core(&w->node[i]);
+}
+
+/* Nothing waits any more, and every node that should be there takes part. */
+bool scan_quiet(struct world *w, char *why, size_t size)
+{
+	unsigned int i;
+
+	for (i = 1; i <= w->cls->nodes; i++) {
+		struct node *n = &w->node[i];
+
+		if (!n->core) {
+			snprintf(why, size, "n%u is down", i);
+			return false;
+		}
+		if (!core_quiet(n, why, size))
+			return false;
+	}
+	return true;
+}
