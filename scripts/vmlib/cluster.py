@@ -308,6 +308,9 @@ def guest_files(module='default'):
             elif path.is_file():
                 files[f'fc/{name}/{path.name}'] = path
     files['fc/bin/crash'] = compile_c(tree / 'tests/crash')
+    # A program of others that a test uses if the host has it.
+    if os.environ.get('FSX'):
+        files['fc/bin/fsx'] = Path(os.environ['FSX'])
     script = tree / 'scripts/fclock'
     if script.exists():
         files['fc/bin/fclock'] = script
