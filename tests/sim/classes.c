@@ -44,12 +44,15 @@ unsigned int *sim_field(struct world_class *cls, const char *name)
 	return NULL;
 }
 
-/* What makes another class of @base, as arguments. */
-void sim_tell_class(const struct world_class *cls, const struct world_class *base)
+/* What makes it another class than the table has, as arguments. */
+void sim_tell_class(const struct world_class *cls)
 {
-	struct world_class a = *cls, b = *base;
-	unsigned int i;
+	struct world_class a = *cls, b;
+	unsigned int i, c;
 
+	for (c = 0; strcmp(sim_classes[c].cls.name, cls->name); c++)
+		;
+	b = sim_classes[c].cls;
 	for (i = 0; i < ARRAY_SIZE(fields); i++)
 		if (*field_at(&a, fields[i].offset) !=
 		    *field_at(&b, fields[i].offset))

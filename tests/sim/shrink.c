@@ -198,15 +198,15 @@ static bool shrink_occurrences(void)
 	return some;
 }
 
-static void tell(const struct world_class *base)
+static void tell(void)
 {
 	unsigned int kind, nr;
 	bool first = true;
 
 	printf("# shrunk in %u runs to %u nodes, %llu events, %u ms:\n",
 	       sh.tries, sh.cls.nodes, sh.events, sh.cls.ms);
-	printf("tests/sim/run --class %s --seed %llu", base->name, sh.seed);
-	sim_tell_class(&sh.cls, base);
+	printf("tests/sim/run --class %s --seed %llu", sh.cls.name, sh.seed);
+	sim_tell_class(&sh.cls);
 	for (kind = 0; kind < W_FAULTS; kind++)
 		for (nr = 0; nr < W_DROPS; nr++) {
 			if (!sim_rate(&sh.cls, kind) ||
@@ -250,6 +250,6 @@ int sim_shrink(const struct world_class *cls, u64 seed, unsigned int seconds)
 	sh.run->seed = sh.seed;
 	memcpy(sh.run->drop, sh.drop, sizeof(sh.drop));
 	run_child(true);
-	tell(cls);
+	tell();
 	return 1;
 }

@@ -94,6 +94,14 @@ static void dump(struct world *w)
 
 static bool be_quiet;
 
+static void tell_replay(const struct world_class *cls, u64 seed)
+{
+	printf("\n# replay: tests/sim/run --class %s --seed %llu", cls->name,
+	       seed);
+	sim_tell_class(cls);
+	printf(" [--trace | --shrink]\n");
+}
+
 void w_fail(struct world *w, const char *fmt, ...)
 {
 	va_list args;
@@ -111,7 +119,7 @@ void w_fail(struct world *w, const char *fmt, ...)
 	va_start(args, fmt);
 	vprintf(fmt, args);
 	va_end(args);
-	printf("\n# class %s seed %llu\n", w->cls->name, w->seed);
+	tell_replay(w->cls, w->seed);
 	fflush(stdout);
 }
 
@@ -389,8 +397,10 @@ bool world_run(struct sim_run *run)
 	if (!run->violation && shim_allocs != allocs) {
 		run->violation = "memory is left behind";
 		if (!run->quiet)
-			printf("# VIOLATION: %ld allocations are left\n# class %s seed %llu\n",
-			       shim_allocs - allocs, run->cls->name, run->seed);
+			printf("# VIOLATION: %ld allocations are left",
+			       shim_allocs - allocs);
+		if (!run->quiet)
+			tell_replay(run->cls, run->seed);
 	}
 	return run->violation;
 }

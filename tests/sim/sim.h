@@ -391,7 +391,7 @@ bool world_run(struct sim_run *run);
 extern const char *const sim_fault_names[W_FAULTS];
 unsigned int *sim_field(struct world_class *cls, const char *name);
 unsigned int sim_rate(const struct world_class *cls, enum fault kind);
-void sim_tell_class(const struct world_class *cls, const struct world_class *base);
+void sim_tell_class(const struct world_class *cls);
 
 /* shrink.c */
 int sim_shrink(const struct world_class *cls, u64 seed, unsigned int seconds);

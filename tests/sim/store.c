@@ -111,30 +111,35 @@ static bool block_bits(struct world *w, const u8 *image, unsigned int s,
 	return false;
 }
 
-/* Which bits came, and did any go? @fresh: they are written right now. */
+/*
+ * Which bits came, and did any go? @fresh: they are written right now. Slices of fewer
+ * bits than a word share one with others.
+ */
 static void look_at(struct world *w, unsigned int s, u64 slice, bool durable,
 		    bool fresh)
 {
-	unsigned long bits[FCLOCK_MAX_SLICE / BITS_PER_LONG];
+	unsigned long bits[FCLOCK_MAX_SLICE / BITS_PER_LONG], word, mask;
 	unsigned long *known = durable ? w->slot[s].bits_dur :
 			       w->slot[s].bits_vol;
-	u64 i, g = slice * w->geo.slice;
+	u32 nbits = slice_bits(w, slice), i, shift;
+	u64 g = slice * w->geo.slice;
 
 	if (!block_bits(w, durable ? w->m_dur : w->m_vol, s, slice, bits))
 		return;
-	for (i = 0; i < slice_bits(w, slice); i++, g++) {
-		bool is = test_bit(i, bits), was = test_bit(g, known);
-
-		if (is == was)
-			continue;
-		if (was) {
+	for (i = 0; i < nbits; i += BITS_PER_LONG, g += BITS_PER_LONG) {
+		shift = g % BITS_PER_LONG;
+		mask = nbits - i < BITS_PER_LONG ? (1UL << (nbits - i)) - 1 :
+		       ~0UL;
+		word = bits[i / BITS_PER_LONG] & mask;
+		mask &= known[g / BITS_PER_LONG] >> shift;
+		if (mask & ~word) {
 			w_fail(w, "slot %u grain %llu: its bit is taken back",
-			       s, g);
+			       s, g + __ffs(mask & ~word));
 			return;
 		}
-		__set_bit(g, known);
-		if (!durable && fresh)
-			oracle_new_bit(w, s, g);
+		known[g / BITS_PER_LONG] |= word << shift;
+		for (word &= ~mask; word && fresh && !durable; word &= word - 1)
+			oracle_new_bit(w, s, g + __ffs(word));
 	}
 }
 

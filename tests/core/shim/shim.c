@@ -101,13 +101,9 @@ void *memchr_inv(const void *p, int c, size_t n)
 {
 	const u8 *b = p;
 
-	u64 word, same = (u8)c * 0x0101010101010101ULL;
-
-	for (; n >= 8; n -= 8, b += 8) {
-		memcpy(&word, b, 8);
-		if (word != same)
-			break;
-	}
+	/* the C library compares faster than this file does */
+	if (n && *b == (u8)c && !memcmp(b, b + 1, n - 1))
+		return NULL;
 	for (; n; n--, b++)
 		if (*b != (u8)c)
 			return (void *)b;
