@@ -271,7 +271,8 @@ static bool fclock_wire_answer_ok(const struct fclock_wire_answer *p)
 
 static bool fclock_wire_prepare_ok(const struct fclock_wire_prepare *p)
 {
-	if (!p->number || p->pad || p->pad2)
+	/* the core's mark of an instance that has ended is no number */
+	if (!p->number || p->number == cpu_to_le64(~0ULL) || p->pad || p->pad2)
 		return false;
 	switch (p->kind) {
 	case FCLOCK_TRIGGER:

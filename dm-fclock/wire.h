@@ -224,8 +224,8 @@ int fclock_wire_decode_header(const void *buf, struct fclock_msg *msg);
  * After 0 every count, length, enum and offset in the payload is in range for
  * a volume of @grains grains (LOCK_GRANT: nr_runs and map fit the length and the
  * volume and no run is empty or overflows; LOCK_REQUEST: first <= last < grains, known
- * target and kind, kind SHARED only on a slot; ASK and PREPARE: known kinds, number not
- * 0; ANSWER and host texts: NUL-terminated). Superblocks are left to
+ * target and kind, kind SHARED only on a slot; ASK and PREPARE: known kinds, number neither
+ * 0 nor the greatest; ANSWER and host texts: NUL-terminated). Superblocks are left to
  * fclock_super_decode(). Unused pads must be zero.
  */
 int fclock_wire_check_payload(const struct fclock_msg *msg, const void *payload,

@@ -483,6 +483,8 @@ static const struct poke pokes[] = {
 	{ ANSWER, 127, 1, 'a', -EPROTO },
 
 	{ PREPARE, 0, 8, 0, -EPROTO },
+	{ PREPARE, 0, 8, ~0ULL, -EPROTO },		/* means "ended" in the core */
+	{ PREPARE, 0, 8, ~0ULL - 1, 0 },
 	{ PREPARE, 8, 1, 0, -EPROTO },
 	{ PREPARE, 8, 1, 2, 0 },
 	{ PREPARE, 8, 1, 3, 0 },
