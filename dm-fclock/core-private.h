@@ -19,6 +19,11 @@
 	pr_warn("device-mapper: fclock: node %u: " fmt "\n", \
 		(core)->cfg.node, ##__VA_ARGS__)
 
+/* For what a peer can make this node say as often as it likes. */
+#define fclock_say_limited(core, fmt, ...) \
+	pr_warn_ratelimited("device-mapper: fclock: node %u: " fmt "\n", \
+			    (core)->cfg.node, ##__VA_ARGS__)
+
 static inline struct fclock_peer *fclock_self(struct fclock_core *core)
 {
 	return &core->peer[core->cfg.node];

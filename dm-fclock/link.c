@@ -19,8 +19,8 @@ void fclock_link_down(struct fclock_core *core, struct fclock_peer *peer)
 		fclock_asks_lost(core, "the link to the primary broke");
 	fclock_primary_gone(core);
 	if (core->phase == FCLOCK_RUNNING && fclock_cut_off(core) == peer->node)
-		fclock_say(core, "I/O on grains that are not confirmed waits for node %u",
-			   peer->node);
+		fclock_say_limited(core, "I/O on grains that are not confirmed waits for node %u",
+				   peer->node);
 	core->ops->event(core, FCLOCK_EVENT_STATE, 0);
 }
 
@@ -64,7 +64,7 @@ static int refuse(struct fclock_core *core, struct fclock_peer *peer, int error,
 		  const char *why)
 {
 	trace_fclock_link(core->cfg.node, peer->node, FCLOCK_TK_REFUSED, 0);
-	fclock_say(core, "refuses node %u: %s", peer->node, why);
+	fclock_say_limited(core, "refuses node %u: %s", peer->node, why);
 	return error;
 }
 
@@ -191,8 +191,8 @@ int fclock_receive_welcome(struct fclock_core *core, struct fclock_peer *peer,
 		/* other lists under one epoch: this side suspends as well */
 		fclock_receive_list(core, peer, le64_to_cpu(hello->epoch),
 				    le64_to_cpu(hello->members));
-		fclock_say(core, "node %u refuses this node: error %u",
-			   peer->node, le32_to_cpu(hello->refusal));
+		fclock_say_limited(core, "node %u refuses this node: error %u",
+				   peer->node, le32_to_cpu(hello->refusal));
 		return -ECONNREFUSED;
 	}
 	r = check_hello(core, peer, msg, hello);
