@@ -194,7 +194,7 @@ static void guest_timer(struct work_struct *work)
 	queue_work(g->t->wq, &g->io);
 }
 
-/* Why nobody at @from is listened to, or NULL. */
+/* Why nobody at @from is listened to, or NULL. It takes no place then. */
 static const char *unwelcome(struct fclock_transport *t,
 			     const struct fclock_addr *from)
 {
@@ -217,67 +217,81 @@ static const char *unwelcome(struct fclock_transport *t,
 	return known ? NULL : "no peer has this address";
 }
 
-/* Return: 0, -EAGAIN when nobody waits, errors of accept. */
-static int __accept_guest(struct fclock_guest *g)
+/*
+ * Where the next connection stands. Those of one host share the places that all
+ * want: one of the host that has most of them goes, its oldest, so whoever says
+ * HELLO at once gets in while others hold places and say nothing.
+ *
+ * Only this work changes @from and @deadline, so it reads them without the mutex.
+ */
+static struct fclock_guest *find_place(struct fclock_transport *t,
+				       const struct fclock_addr *from)
+{
+	struct fclock_guest *g, *other, *found = NULL;
+	unsigned int n, most = 0;
+
+	for (g = t->guest; g < t->guest + MAX_GUESTS; g++) {
+		if (!READ_ONCE(g->s.sock))
+			return g;
+		n = fclock_addr_same_host(&g->from, from);
+		for (other = t->guest; other < t->guest + MAX_GUESTS; other++)
+			n += fclock_addr_same_host(&g->from, &other->from);
+		if (n > most || (n == most && time_before(g->deadline,
+							  found->deadline))) {
+			found = g;
+			most = n;
+		}
+	}
+
+	return found;
+}
+
+static void __seat(struct fclock_guest *g, struct fclock_socket *s,
+		   const struct fclock_addr *from)
 {
 	struct fclock_transport *t = g->t;
-	const char *why;
-	int r;
 
 	lockdep_assert_held(&g->mutex);
 
-	r = fclock_socket_accept(&g->s, &t->listener, &g->from);
-	if (r)
-		return r;
-	why = unwelcome(t, &g->from);
-	if (why) {
-		__drop_guest(g, why);
-		return 0;
-	}
-
+	if (g->s.sock)
+		__drop_guest(g, g->refused ? NULL :
+			     "others wait and it has not said HELLO");
+	fclock_socket_move(&g->s, s);
+	g->from = *from;
 	g->got = 0;
 	g->refused = false;
 	g->deadline = jiffies + msecs_to_jiffies(GREETING_MS);
 	fclock_wake_at(t, &g->timer, g->deadline);
 	/* What came before its callbacks were ours. */
 	queue_work(t->wq, &g->io);
-
-	return 0;
 }
 
-/* All places are taken: the connection is accepted to be closed. */
-static int turn_away(struct fclock_transport *t)
+/* Return: 0, -EAGAIN when nobody waits, errors of accept. */
+static int accept_one(struct fclock_transport *t)
 {
 	struct fclock_socket s = { .wq = t->wq, .io = &t->accept };
 	struct fclock_addr from;
+	struct fclock_guest *g;
+	const char *why;
 	int r;
 
 	r = fclock_socket_accept(&s, &t->listener, &from);
-	if (!r)
-		DMWARN_LIMIT("connection from %pISpc dropped: %u others have not said HELLO",
-			     &from.sa, MAX_GUESTS);
-	fclock_socket_close(&s);
-
-	return r;
-}
-
-static int accept_one(struct fclock_transport *t)
-{
-	struct fclock_guest *g;
-	bool free;
-	int r = 0;
-
-	for (g = t->guest; g < t->guest + MAX_GUESTS; g++) {
-		mutex_lock(&g->mutex);
-		free = !g->s.sock;
-		if (free)
-			r = __accept_guest(g);
-		mutex_unlock(&g->mutex);
-		if (free)
-			return r;
+	if (r)
+		return r;
+	why = unwelcome(t, &from);
+	if (why) {
+		DMWARN_LIMIT("connection from %pISpc dropped: %s", &from.sa,
+			     why);
+		fclock_socket_close(&s);
+		return 0;
 	}
 
-	return turn_away(t);
+	g = find_place(t, &from);
+	mutex_lock(&g->mutex);
+	__seat(g, &s, &from);
+	mutex_unlock(&g->mutex);
+
+	return 0;
 }
 
 void fclock_accept_work(struct work_struct *work)
@@ -290,8 +304,11 @@ void fclock_accept_work(struct work_struct *work)
 
 	while (READ_ONCE(t->running) && r != -EAGAIN && budget--) {
 		r = accept_one(t);
-		/* Out of memory or files: it waits in the backlog. */
-		if (r && r != -EAGAIN)
+		/*
+		 * Out of memory or files: it waits in the backlog. Who was gone
+		 * before it was accepted costs the others no pause.
+		 */
+		if (r && r != -EAGAIN && r != -ECONNABORTED)
 			msleep(ACCEPT_PAUSE_MS);
 	}
 	if (READ_ONCE(t->running) && r != -EAGAIN)

@@ -74,8 +74,8 @@ struct fclock_guest {
 
 	struct mutex mutex;		/* protects all that follows */
 	struct fclock_socket s;
-	struct fclock_addr from;
-	unsigned long deadline;
+	struct fclock_addr from;	/* written by the accept work alone */
+	unsigned long deadline;		/* likewise */
 	bool refused;			/* only waits for the other side to close */
 	unsigned int got;
 	u8 buf[FCLOCK_HELLO_FRAME] __aligned(8);
@@ -149,7 +149,10 @@ void __fclock_peer_reset(struct fclock_peer *p);
 void fclock_guest_init(struct fclock_transport *t, struct fclock_guest *g);
 /* t->running is clear, the accept work has ended. */
 void fclock_guest_stop(struct fclock_guest *g);
-/* Of the listener: every waiting connection becomes a guest or is closed. */
+/*
+ * Of the listener: every waiting connection becomes a guest, in place of another when
+ * all places are taken, or is closed.
+ */
 void fclock_accept_work(struct work_struct *work);
 
 #endif

@@ -637,6 +637,39 @@ static void strangers(struct kunit *test)
 	end_cluster(c);
 }
 
+/* Who holds all the places and says nothing does not keep out who says HELLO. */
+#define CROWD	12
+#define PLACES	8
+
+static void crowd(struct kunit *test)
+{
+	struct cluster *c = cluster(test, AF_INET);
+	struct socket *sock[CROWD], *good;
+	u8 *buf = kunit_kzalloc(test, FCLOCK_HELLO_FRAME, GFP_KERNEL);
+	unsigned long began = jiffies;
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, buf);
+	start_node(c, 1);
+	for (i = 0; i < CROWD; i++)
+		sock[i] = stranger(test, 950 + i);
+	for (i = 0; i < CROWD - PLACES; i++)
+		expect_cut(test, sock[i]);
+	good = stranger(test, 950 + CROWD);
+	stranger_sends(good, buf, odd_hello(buf, NR_ODDITIES));
+	KUNIT_EXPECT_EQ(test, stranger_reads(good, buf, FCLOCK_HELLO_FRAME),
+			(int)FCLOCK_HELLO_FRAME);
+	KUNIT_EXPECT_EQ(test, c->toy[1].link[2].adopted, 1);
+	expect_cut(test, sock[i++]);
+	/* and not because the time of the others was over */
+	KUNIT_EXPECT_LT(test, jiffies_to_msecs(jiffies - began), 4000);
+	for (; i < CROWD; i++)
+		expect_cut(test, sock[i]);
+	KUNIT_EXPECT_TRUE(test, READ_ONCE(c->toy[1].link[2].up));
+	sock_release(good);
+	end_cluster(c);
+}
+
 /* A peer that speaks well, then not. */
 static void bad_frames(struct kunit *test)
 {
@@ -754,6 +787,7 @@ static struct kunit_case transport_cases[] = {
 	KUNIT_CASE(drains),
 	KUNIT_CASE(changes_peers),
 	KUNIT_CASE(strangers),
+	KUNIT_CASE(crowd),
 	KUNIT_CASE(bad_frames),
 	KUNIT_CASE(replaces),
 	KUNIT_CASE(address_in_use),
