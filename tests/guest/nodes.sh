@@ -7,7 +7,7 @@
 . "${0%/*}/volume.sh"
 
 NODES='1 2 3'
-TIMEOUT=10000		# trigger_timeout
+TIMEOUT=30000		# trigger_timeout: busy machines are slow
 FAMILY=4
 
 addr() {	# NODE
