@@ -7,10 +7,10 @@
  *       [--trace | --shrink [--seconds S]]
  *                                  one run, exactly as before; smaller ones
  *   sim [--class C [--set ...]] [--first N] [--step D] [--count K] [--budget]
- *       [--seconds S]              many: each D-th of K seeds of each class from
+ *       [--seconds S | --wall S]   many: each D-th of K seeds of each class from
  *                                  N on; --budget: K times as many as the class
  *                                  table says; --seconds: until that much CPU
- *                                  time is used
+ *                                  time is used; --wall: or that much passed
  *
  * Exit code: 0 all held, 1 something was violated, 2 usage.
  */
@@ -22,7 +22,7 @@
 
 static struct {
 	const char *only;
-	u64 seed, first, count, seconds, step;
+	u64 seed, first, count, seconds, wall, step;
 	bool one, trace, budget, list, shrink;
 } opt = { .first = 1, .count = 1, .step = 1 };
 
@@ -118,6 +118,7 @@ static int run_counted(void)
 /* Seed after seed through all classes until the time is used. */
 static int run_timed(void)
 {
+	time_t end = time(NULL) + opt.wall;
 	unsigned int c;
 	bool bad = false;
 	u64 i;
@@ -126,7 +127,7 @@ static int run_timed(void)
 		for (c = 0; c < sim_nr_classes && !bad; c++) {
 			if (!wanted(c))
 				continue;
-			if (used() >= opt.seconds)
+			if (opt.wall ? time(NULL) >= end : used() >= opt.seconds)
 				return 0;
 			bad = go(opt.only ? &changed : &sim_classes[c].cls, i);
 		}
@@ -211,6 +212,7 @@ static int options(int argc, char **argv)
 		{ "budget", no_argument, NULL, 'b' },
 		{ "step", required_argument, NULL, 'p' },
 		{ "seconds", required_argument, NULL, 'S' },
+		{ "wall", required_argument, NULL, 'w' },
 		{ "set", required_argument, NULL, 'e' },
 		{ "drop", required_argument, NULL, 'd' },
 		{ "shrink", no_argument, NULL, 'k' },
@@ -254,6 +256,9 @@ static int options(int argc, char **argv)
 		case 'b':
 			opt.budget = true;
 			break;
+		case 'w':
+			opt.wall = strtoull(optarg, NULL, 0);
+			break;
 		case 'S':
 			opt.seconds = strtoull(optarg, NULL, 0);
 			break;
@@ -280,7 +285,7 @@ int main(int argc, char **argv)
 	}
 	if (opt.one)
 		r = run_one();
-	else if (opt.seconds)
+	else if (opt.seconds || opt.wall)
 		r = run_timed();
 	else
 		r = run_counted();

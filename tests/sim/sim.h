@@ -360,10 +360,10 @@ extern const unsigned int sim_nr_classes;
 /* What the runs did, all together. */
 #define W_SUMS(F)							\
 	F(bios) F(reads) F(shared) F(triggers) F(frames) F(copies) F(eio)	\
-	F(events) F(crashes) F(powers) F(lists) F(scans) F(unknown)
+	F(crashes) F(powers) F(lists) F(scans) F(unknown)
 
 struct world_sums {
-	u64 runs, us;
+	u64 runs, events, us;
 #define F(name) u64 name;
 	W_SUMS(F)
 #undef F

@@ -551,9 +551,13 @@ void store_tear_super(struct world *w, struct dop *d)
 			memcpy(w->super[at] + i * SECTOR, block + i * SECTOR,
 			       SECTOR);
 	w_trace(w, "superblock %u is torn", at);
+	if (d->format || newest(w, sb, &which) || sb->state != d->sb->state)
+		goto out;
 	/* what was missing may have been the same */
-	if (!d->format && !newest(w, sb, &which) && sb->state == d->sb->state)
-		super_landed(w, d);
+	if (memcmp(w->super[at], block, BLOCK))
+		w_fail(w, "a torn superblock of state %llu counts",
+		       d->sb->state);
+	super_landed(w, d);
 out:
 	free(sb);
 }
