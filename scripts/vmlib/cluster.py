@@ -22,7 +22,7 @@ import threading
 import time
 from pathlib import Path
 
-from . import daemon, image, paths, proto, qemu
+from . import daemon, debug, image, paths, proto, qemu
 from .proto import Error
 
 
@@ -153,6 +153,7 @@ class Process:
 
     def wait(self, timeout=60):
         """Result of the command; after the time is over it is killed."""
+        timeout *= debug.slow()
         if not self._done.wait(timeout):
             so_far = self.out[-2000:]
             self.close()

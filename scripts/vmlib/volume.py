@@ -6,6 +6,8 @@ shared disks a, b<s> and m.
 """
 import time
 
+from . import debug
+
 PORT = 7788
 
 
@@ -121,7 +123,7 @@ class Volume:
 
     def until(self, what, limit=30, every=0.1):
         """Waits until what() is true; returns its last value."""
-        end = time.monotonic() + limit
+        end = time.monotonic() + limit * debug.slow()
         while not (got := what()) and time.monotonic() < end:
             time.sleep(every)
         return got

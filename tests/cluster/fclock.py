@@ -13,7 +13,7 @@ sys.path.insert(0, str(HERE.parents[1] / 'scripts'))
 sys.path.insert(0, str(HERE))
 sys.dont_write_bytecode = True
 from vmlib import cluster as vm  # noqa: E402
-from vmlib import paths, volume  # noqa: E402
+from vmlib import debug, paths, volume  # noqa: E402
 from vmlib.volume import Bail  # noqa: E402,F401
 import lib  # noqa: E402
 from history import History, Memory  # noqa: E402
@@ -58,7 +58,8 @@ def make_cluster(shared, n=3, memory=True, nonce=1, **kw):
                  f'mem-path={shm}',
                  '-device', 'ivshmem-plain,memdev=shm']
     try:
-        c = vm.Cluster(n=n, name=name, shared=shared, qemu_args=args, **kw)
+        c = vm.Cluster(n=n, name=name, shared=shared, qemu_args=args,
+                       **debug.options(kw))
     except BaseException:
         shm.unlink(missing_ok=True)
         raise
@@ -230,6 +231,8 @@ def test(shared, n=3, **options):
         raise SystemExit(1) from None
     stage('the guests are up')
     since = {i: len(c[i].log()) if attached() else 0 for i in c.nodes}
+    for i in c.nodes:
+        debug.settle(c[i])
     try:
         try:
             yield t, c
@@ -244,6 +247,7 @@ def test(shared, n=3, **options):
             for info in c.status()['nodes']:
                 t.ok(info['state'] != 'dead',
                      f'node{info["node"]} did not die by itself')
+            t.check_bugs(c, since)
         for i in c.nodes:
             t.check_log(c[i], since[i])
         if t.failed:

@@ -24,7 +24,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'scripts'))
 
-from vmlib import tap  # noqa: E402
+from vmlib import debug, tap  # noqa: E402
 from vmlib.cluster import (Cluster, CommandFailed, Error,  # noqa: E402,F401
                            GuestDied, Timeout)
 
@@ -35,6 +35,8 @@ class Tap:
     def __init__(self):
         self.count = self.failed = 0
         self.allowed = []
+        if debug.flavour() == 'kcsan':      # check_bugs() judges them
+            self.allow_log('BUG: KCSAN:')
 
     def ok(self, good, what):
         self.count += 1
@@ -84,7 +86,36 @@ class Tap:
         return 1 if self.failed else 0
 
 
+    def check_bugs(self, c, since=None):
+        """What kernels that look for bugs say: each guest that is up gives up
+        the module first. since: node -> length of its log at the start."""
+        if not debug.flavour():
+            return
+        up = [n for n in c if node_state(n) == 'up']
+        for node in up:
+            r = node.run(UNLOAD, 300)
+            if not self.ok(not r.rc, f'{node}: the module goes'):
+                self.diag(r.out)
+            text = debug.leaks(node) + '\n'.join(debug.races(
+                node.log()[(since or {}).get(node.nr, 0):]))
+            if not self.ok(not text.strip(), f'{node}: no leaks, no races'):
+                self.diag(text)
+
+
 FORBIDDEN = tap.forbidden()
+UNLOAD = '''
+[ -d /sys/module/dm_fclock ] || exit 0
+for kind in copy origin; do
+	for dev in $(dmsetup ls --target fclock-$kind | awk '$2 ~ /^.[0-9]/ {print $1}'); do
+		dmsetup resume "$dev"; dmsetup remove --retry "$dev"
+	done
+done
+rmmod dm_fclock
+'''
+
+
+def node_state(node):
+    return node.status()['state']
 
 
 def seed():
@@ -125,7 +156,7 @@ def test(n=3, need_module=False, **options):
     t = Tap()
     began = time.monotonic()
     try:
-        c = Cluster(n=n, **options)
+        c = Cluster(n=n, **debug.options(options))
     except Error as e:
         t.ok(False, 'the guests start')
         t.diag(e)
@@ -135,6 +166,8 @@ def test(n=3, need_module=False, **options):
     t.diag(f'{n} guests up after {time.monotonic() - began:.1f} s '
            f'(boot {boots:.1f} s)')
     with c:
+        for node in c:
+            debug.settle(node)
         try:
             if need_module:
                 for node in c:
@@ -148,6 +181,7 @@ def test(n=3, need_module=False, **options):
             for info in c.status()['nodes']:
                 t.ok(info['state'] != 'dead',
                      f'node{info["node"]} did not die by itself')
+            t.check_bugs(c)
         for node in c:
             t.check_log(node)
         if t.failed:

@@ -153,9 +153,10 @@ must() {
 	bail "$*"
 }
 
-# wait_for SECONDS COMMAND...: repeats the command until it succeeds
+# wait_for SECONDS COMMAND...: repeats the command until it succeeds; $FCLOCK_SLOW
+# times as long where the kernel is that slow
 wait_for() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * ${FCLOCK_SLOW:-1}))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $end ] || return 1
@@ -375,6 +376,8 @@ heal_node() {
 	ip link set "v$1" master brfc
 }
 
+# The runner judges those in which the module takes part.
+[ "${FCLOCK_DEBUG:-}" != kcsan ] || allow_log 'BUG: KCSAN:'
 mark_log
 FC_START=$FC_MARK
 trap finish EXIT

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Guests whose kernel looks for bugs: what the runners of tests share.
+
+FCLOCK_DEBUG=debug|leaks|kcsan in the environment says which (scripts/kernel-debug);
+without it everything here does nothing.
+"""
+import os
+import re
+import subprocess
+
+from . import paths
+
+MEM = 1024
+SLOW = {'': 1, 'debug': 4, 'leaks': 12, 'kcsan': 4}
+WORDS = {'': [], 'debug': ['kasan_multi_shot'], 'kcsan': [],
+         'leaks': ['kasan_multi_shot', 'kmemleak=on']}
+
+# Otherwise it scans when it likes; a scan takes seconds.
+SETTLE = '''
+cd /sys/kernel/debug
+[ ! -e kmemleak ] || echo scan=off >kmemleak
+[ ! -e kcsan ] || echo on >kcsan
+'''
+# Only what two scans found that lie seconds apart is a leak; a block that is
+# younger than five seconds is none, and what is reported once is not repeated.
+LEAKS = '''
+cd /sys/kernel/debug && [ -e kmemleak ] || exit 0
+sleep 6
+echo scan >kmemleak; sleep 1; echo scan >kmemleak
+head -c 6000 kmemleak; echo clear >kmemleak
+'''
+
+
+def flavour():
+    """"debug", "leaks", "kcsan", or "" for kernels of every day."""
+    return os.environ.get('FCLOCK_DEBUG') or ''
+
+
+def slow():
+    """Factor for timeouts."""
+    return SLOW[flavour()]
+
+
+def add_arguments(parser):
+    """--debug, --leaks and --kcsan, for the runners."""
+    for name, what in (('debug', 'looks for bugs'),
+                       ('leaks', 'looks for memory leaks too, which takes it '
+                        'three times as long'),
+                       ('kcsan', 'looks for data races')):
+        parser.add_argument(f'--{name}', action='store_const', const=name,
+                            dest='flavour', help=f'on a kernel that {what}, '
+                            'with more memory and time (scripts/kernel-debug; '
+                            'the first time takes 20 minutes of CPU)')
+
+
+def choose(args):
+    """Brings the kernel and the module that the arguments ask for."""
+    if not args.flavour:
+        return
+    os.environ['FCLOCK_DEBUG'] = args.flavour
+    kernel = 'kcsan' if args.flavour == 'kcsan' else 'debug'
+    args.kernel = args.kernel or _kernel_debug(kernel)
+    args.module = args.module or _kernel_debug(kernel, '--module')
+    args.slow = max(args.slow, slow())
+
+
+def _kernel_debug(*argv):
+    return subprocess.run([paths.TREE / 'scripts/kernel-debug', *argv],
+                          check=True, stdout=subprocess.PIPE,
+                          text=True).stdout.strip()
+
+
+def options(given):
+    """Those of a Cluster, with what such a kernel needs."""
+    if not flavour():
+        return given
+    return dict(given, mem=max(given.get('mem', 0), MEM),
+                cmdline=[*given.get('cmdline', ()), *WORDS[flavour()]],
+                timeout=given.get('timeout', 240) * slow())
+
+
+def settle(node):
+    """A guest that has just booted."""
+    if flavour():
+        node.run(SETTLE, 300)
+
+
+def leaks(node):
+    """The kernel's words about what nobody points to any more."""
+    return node.run(LEAKS, 600).out if flavour() == 'leaks' else ''
+
+
+def races(log):
+    """KCSAN's reports in which the module takes part, each as one text."""
+    blocks = re.split(r'^.*={40,}\s*$', log, flags=re.M)
+    return [b.strip() for b in blocks
+            if 'BUG: KCSAN' in b and re.search(r'\bfclock|\[dm_fclock\]', b)]
