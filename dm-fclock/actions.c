@@ -10,6 +10,7 @@
 #include <linux/random.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include "fault.h"
 #include "trace.h"
 #include "volume.h"
 
@@ -241,7 +242,8 @@ static void commit_flush(struct fclock_volume *v, struct commit *c)
 	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
 		if (!(c->slots & BIT(s)))
 			continue;
-		if (flushes->bio[s]->bi_status)
+		if (flushes->bio[s]->bi_status ||
+		    fclock_fault(FCLOCK_FAULT_FLUSH))
 			c->failed |= BIT(s);
 		bio_uninit(flushes->bio[s]);
 	}
@@ -537,6 +539,7 @@ static void gate_work(struct work_struct *work)
 	u32 wanted;
 	u64 seq;
 
+	fclock_delay(FCLOCK_DELAY_GATE);
 	spin_lock_irqsave(&v->lock, flags);
 	wanted = v->gates_wanted;
 	seq = v->gates_seq;

@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 
 #include "compat.h"
+#include "fault.h"
 #include "copier.h"
 
 #define DM_MSG_PREFIX "fclock"
@@ -63,6 +64,8 @@ static void copied(int read_err, unsigned long write_err, void *context)
 {
 	struct fclock_copy_job *job = context;
 
+	read_err |= fclock_fault(FCLOCK_FAULT_COPY_READ);
+	write_err |= fclock_fault(FCLOCK_FAULT_COPY_WRITE);
 	account(job, read_err, write_err);
 	if (job->todo)
 		queue_work(job->copier->wq, &job->next);
@@ -81,6 +84,7 @@ static void copy_batch(struct fclock_copy_job *job)
 	unsigned long batch;
 	unsigned int slot, n = 0;
 
+	fclock_delay(FCLOCK_DELAY_COPY);
 	job->batch = next_batch(job->todo, job->single);
 	job->todo &= ~job->batch;
 

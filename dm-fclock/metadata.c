@@ -29,6 +29,7 @@
 #include <linux/slab.h>
 
 #include "compat.h"
+#include "fault.h"
 #include "metadata.h"
 
 #define DM_MSG_PREFIX "fclock"
@@ -103,9 +104,18 @@ static int super_io(struct fclock_metadata *md, unsigned int block,
 static int write_super_block(struct fclock_metadata *md,
 			     const struct fclock_super *sb, unsigned int block)
 {
+	int r;
+
 	fclock_super_encode(sb, md->page[block]);
 
-	return super_io(md, block, REQ_OP_WRITE | REQ_PREFLUSH | REQ_FUA);
+	fclock_delay(FCLOCK_DELAY_SUPER);
+	if (fclock_fault(FCLOCK_FAULT_SUPER))
+		return -EIO;
+	r = super_io(md, block, REQ_OP_WRITE | REQ_PREFLUSH | REQ_FUA);
+	if (fclock_fault(FCLOCK_FAULT_SUPER_LATE))
+		return -EIO;
+
+	return r;
 }
 
 /* Both blocks as they stand; sets md->which. */
@@ -263,9 +273,12 @@ static int __commit(struct fclock_metadata *md)
 	if (!md->nr)
 		return 0;
 
-	r = __fill_buffers(md);
+	fclock_delay(FCLOCK_DELAY_COMMIT);
+	r = fclock_fault(FCLOCK_FAULT_COMMIT) ? -EIO : __fill_buffers(md);
 	if (!r)
 		r = dm_bufio_write_dirty_buffers(md->bufio);
+	if (!r && fclock_fault(FCLOCK_FAULT_COMMIT_LATE))
+		r = -EIO;
 	if (r) {
 		DMERR_LIMIT("%pg: commit of %u bitmap blocks failed: %d",
 			    md->bdev, md->nr, r);
@@ -392,7 +405,8 @@ long fclock_md_load(struct fclock_metadata *md,
 	if (r)
 		return r;
 
-	data = dm_bufio_read(md->bufio, block, &b);
+	data = fclock_fault(FCLOCK_FAULT_LOAD) ? ERR_PTR(-EIO) :
+						 dm_bufio_read(md->bufio, block, &b);
 	if (IS_ERR(data)) {
 		r = PTR_ERR(data);
 	} else {

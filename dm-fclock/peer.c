@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 
 #include "compat.h"
+#include "fault.h"
 #include "peer.h"
 
 #define DM_MSG_PREFIX "fclock"
@@ -159,10 +160,16 @@ static int __deliver(struct fclock_peer *p)
 
 	lockdep_assert_held(&p->mutex);
 
+	fclock_delay(FCLOCK_DELAY_RECEIVE);
+	if (fclock_fault(FCLOCK_FAULT_RECEIVE))
+		return -ECONNRESET;
+
 	p->rx_got = 0;
 	r = fclock_wire_check_payload(&p->rx_msg, p->rx_payload,
 				      t->ops->grains(t->ctx));
 	if (!r)
+		r = t->ops->receive(t->ctx, p->node, &p->rx_msg, p->rx_payload);
+	if (!r && fclock_fault(FCLOCK_FAULT_DUPLICATE))
 		r = t->ops->receive(t->ctx, p->node, &p->rx_msg, p->rx_payload);
 	if (r)
 		return r;
@@ -247,6 +254,9 @@ static int __send(struct fclock_peer *p)
 		return 0;
 	}
 
+	fclock_delay(FCLOCK_DELAY_SEND);
+	if (fclock_fault(FCLOCK_FAULT_SEND))
+		return -EPIPE;
 	r = fclock_socket_send(&p->s, p->tx + p->tx_off, p->tx_len - p->tx_off,
 			       p->tx_more);
 	if (r <= 0)

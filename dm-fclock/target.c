@@ -4,6 +4,7 @@
  * volume does begins with the first resume (volume.c).
  */
 #include <linux/module.h>
+#include "fault.h"
 #include "volume.h"
 
 #define FCLOCK_MAX_DISCARD	(64u << (20 - SECTOR_SHIFT))	/* 64 MiB */
@@ -297,6 +298,8 @@ static int __init fclock_init(void)
 	r = dm_register_target(&copy_target);
 	if (r < 0)
 		dm_unregister_target(&origin_target);
+	else
+		fclock_fault_init();
 	return r;
 }
 
@@ -304,6 +307,7 @@ static void __exit fclock_exit(void)
 {
 	dm_unregister_target(&copy_target);
 	dm_unregister_target(&origin_target);
+	fclock_fault_exit();
 	/* runs of the cache are freed by RCU with code of this module */
 	rcu_barrier();
 }
