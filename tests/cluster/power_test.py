@@ -7,7 +7,7 @@ After it nodes overwrite A, and write through a copy with O_DSYNC, until all gue
 and the array lose power. What was written to A and never flushed may be gone, as
 on any disk; the copy may not.
 """
-# timeout: 420
+# timeout: 1300
 import os
 import random
 import sys
@@ -17,7 +17,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import fclock  # noqa: E402
 from fclock import Checker, Volume, stage  # noqa: E402
 
-CUTS = int(os.environ.get('FCLOCK_CUTS') or 2)
+CUTS = int(os.environ.get('FCLOCK_CUTS') or
+           (8 if os.environ.get('FCLOCK_FULL') else 2))
 SECTORS = 16384
 DISKS = {'a': '8M', 'b0': '8M', 'b1': '8M', 'm': '12M'}
 

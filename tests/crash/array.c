@@ -37,7 +37,7 @@ static struct disk {
 	int nbd, sock, kernel_sock;
 	char path[32];
 	uint8_t *mem;
-	atomic_bool fail;
+	atomic_bool fail_writes, fail_flushes;
 	pthread_t doit;
 } disks[DISKS];
 
@@ -195,7 +195,7 @@ static bool serve(unsigned int n)
 		data = malloc(count * SECTOR);
 		if (!data || !transfer(d->sock, data, count * SECTOR, false))
 			return false;
-		h.failed = d->fail;
+		h.failed = d->fail_writes;
 		if (!h.failed)
 			memcpy(d->mem + sector * SECTOR, data, count * SECTOR);
 		h.request = log_request(EV_WRITE, n, sector, count,
@@ -203,6 +203,7 @@ static bool serve(unsigned int n)
 		end_some_time(h);
 		return true;
 	case NBD_CMD_FLUSH:
+		h.failed = d->fail_flushes;
 		h.request = log_request(EV_FLUSH, n, 0, 0, false, NULL);
 		end_some_time(h);
 		return true;
@@ -304,9 +305,19 @@ void array_preset(unsigned int disk, const void *data)
 	memcpy(disks[disk].mem, data, disk_sectors[disk] * SECTOR);
 }
 
-void array_fail(unsigned int disk, bool fail)
+void array_fail_writes(unsigned int disk, bool fail)
 {
-	disks[disk].fail = fail;
+	disks[disk].fail_writes = fail;
+}
+
+void array_fail_flushes(unsigned int disk, bool fail)
+{
+	disks[disk].fail_flushes = fail;
+}
+
+const void *array_peek(unsigned int disk)
+{
+	return disks[disk].mem;
 }
 
 const char *array_path(unsigned int disk)

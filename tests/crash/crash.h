@@ -52,8 +52,11 @@ uint32_t log_mark(void);
 
 void array_start(const char *nbd, const uint32_t sectors[DISKS], uint64_t seed);
 void array_preset(unsigned int disk, const void *data);
-/* Writes of @disk fail until told otherwise. */
-void array_fail(unsigned int disk, bool fail);
+/* Of @disk, until told otherwise. */
+void array_fail_writes(unsigned int disk, bool fail);
+void array_fail_flushes(unsigned int disk, bool fail);
+/* What a read would see. */
+const void *array_peek(unsigned int disk);
 const char *array_path(unsigned int disk);
 void array_stop(void);
 extern uint32_t disk_sectors[DISKS];
@@ -115,6 +118,7 @@ extern struct flush_op *flushes;
 extern struct slot_op *slot_ops;
 extern uint32_t nr_writes, nr_flushes, nr_slot_ops;
 extern uint32_t formatted;	/* the first node was active */
+extern uint32_t fenced;		/* an owner was cut off, the last time */
 
 /* @rounds of things that happen, in each about @nr writes of each of six writers. */
 void load_run(uint64_t seed, unsigned int rounds, unsigned int nr);
@@ -151,6 +155,7 @@ void image_make(const struct crash_point *p, uint8_t *const out[DISKS],
 void judge_init(void);
 /* The first: a sentence about what is wrong, else NULL. */
 const char *judge_refusal(uint32_t at);
+const char *judge_super(uint32_t at, const uint8_t *m);
 const char *judge_slot(uint32_t at, unsigned int slot, const char *state,
 		       uint64_t generation);
 const char *judge_origin(uint32_t at, const void *a);

@@ -87,11 +87,12 @@ int dm_create(const char *name, uint64_t len, const char *target,
 int dm_swap(const char *name, uint64_t len, const char *target,
 	    const char *params)
 {
-	int r = simple(name, DM_DEV_SUSPEND, DM_SUSPEND_FLAG |
-		       DM_NOFLUSH_FLAG | DM_SKIP_LOCKFS_FLAG);
+	int r = load(name, len, target, params);
 
-	return r ? r : (load(name, len, target, params) ?:
-			simple(name, DM_DEV_SUSPEND, DM_NOFLUSH_FLAG));
+	if (!r)
+		r = simple(name, DM_DEV_SUSPEND, DM_SUSPEND_FLAG |
+			   DM_NOFLUSH_FLAG | DM_SKIP_LOCKFS_FLAG);
+	return r ? r : simple(name, DM_DEV_SUSPEND, DM_NOFLUSH_FLAG);
 }
 
 int dm_remove(const char *name)

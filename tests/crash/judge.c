@@ -50,6 +50,63 @@ const char *judge_refusal(uint32_t at)
 	return "M is refused though it was formatted";
 }
 
+/* ---- superblocks ---- */
+
+#define SUPER_BLOCK	4096u
+#define SUPER_CRC	12
+#define SUPER_STATE	16
+
+static uint32_t crc32c(uint32_t crc, const uint8_t *p, size_t len)
+{
+	while (len--) {
+		crc ^= *p++;
+		for (int i = 0; i < 8; i++)
+			crc = (crc >> 1) ^ (crc & 1 ? 0x82f63b78 : 0);
+	}
+	return crc;
+}
+
+/* 0: not a valid one */
+static uint64_t super_state(const uint8_t *block)
+{
+	static const uint8_t zero[4];
+	uint32_t sum = crc32c(~0u, block, SUPER_CRC), crc;
+	uint64_t state;
+
+	sum = crc32c(sum, zero, sizeof(zero));
+	sum = crc32c(sum, block + SUPER_CRC + sizeof(zero),
+		     SUPER_BLOCK - SUPER_CRC - sizeof(zero));
+	memcpy(&crc, block + SUPER_CRC, sizeof(crc));
+	memcpy(&state, block + SUPER_STATE, sizeof(state));
+	return crc == sum ? state : 0;
+}
+
+/* A superblock whose write has ended stays, or a newer one. */
+const char *judge_super(uint32_t at, const uint8_t *m)
+{
+	uint64_t want = 0, got, state = super_state(m);
+	uint32_t i;
+
+	got = super_state(m + SUPER_BLOCK);
+	if (state > got)
+		got = state;
+	for (i = 0; i < at; i++) {
+		const struct event *e = &events[i];
+
+		if (e->kind != EV_WRITE || e->disk != DISK_M || e->failed ||
+		    e->sector >= 2 * SUPER_BLOCK / SECTOR || e->ref >= at)
+			continue;
+		memcpy(&state, e->data + SUPER_STATE, sizeof(state));
+		if (state > want)
+			want = state;
+	}
+	if (got >= want)
+		return NULL;
+	snprintf(text, sizeof(text), "superblock %llu was written and is lost, %llu is left",
+		 (unsigned long long)want, (unsigned long long)got);
+	return text;
+}
+
 /* ---- slots ---- */
 
 static const char *state_of(const struct slot_op *op)

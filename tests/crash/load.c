@@ -25,7 +25,7 @@ struct write_op *writes;
 struct flush_op *flushes;
 struct slot_op *slot_ops;
 uint32_t nr_writes, nr_flushes, nr_slot_ops;
-uint32_t formatted = NEVER;
+uint32_t formatted = NEVER, fenced;
 
 static pthread_mutex_t ops_lock = PTHREAD_MUTEX_INITIALIZER;
 /* No two writes of one unit at once, so that a sector's writes have an order. */
@@ -259,21 +259,29 @@ static uint32_t new_write(unsigned int target, uint32_t sector, uint32_t count)
 	return n;
 }
 
-static void write_somewhere(struct writer *w, unsigned int target, int fd,
-			    void *buf)
+/* The units are the caller's, and are given back. */
+static void write_at(unsigned int target, int fd, void *buf, uint32_t sector,
+		     uint32_t count)
 {
-	uint32_t count, sector, n;
+	uint32_t n = new_write(target, sector, count);
 
-	do {
-		count = rnd(&w->random) % MAX_IO + 1;
-		sector = rnd(&w->random) % (LENGTH - count + 1);
-	} while (!take_units(target, sector, count, true));
-	n = new_write(target, sector, count);
 	stamp_fill(buf, sector, count, target, n + 1);
 	writes[n].ok = pwrite(fd, buf, count * SECTOR, sector * SECTOR) ==
 		(ssize_t)(count * SECTOR);
 	writes[n].end = log_mark();
 	take_units(target, sector, count, false);
+}
+
+static void write_somewhere(struct writer *w, unsigned int target, int fd,
+			    void *buf)
+{
+	uint32_t count, sector;
+
+	do {
+		count = rnd(&w->random) % MAX_IO + 1;
+		sector = rnd(&w->random) % (LENGTH - count + 1);
+	} while (!take_units(target, sector, count, true));
+	write_at(target, fd, buf, sector, count);
 }
 
 static void flush(unsigned int target, int fd)
@@ -440,11 +448,31 @@ static void leave_and_return(unsigned int node)
 	together();
 }
 
-static void fence_and_return(unsigned int node)
+/* By the newest superblock (Documentation/on-disk.rst). */
+static unsigned int owner(void)
 {
+	const uint64_t *m = array_peek(DISK_M);
+	unsigned int state = 16 / 8, owners = 88 / 8, other = 4096 / 8;
+
+	return __builtin_ctzll(m[(m[other + state] > m[state] ? other : 0) +
+				 owners]) + 1;
+}
+
+/*
+ * The owner is cut off while it commits: what it wrote to M and could not flush is seen
+ * by the next owner, and is not durable unless that one flushes M.
+ */
+static void fence_and_return(void)
+{
+	unsigned int node = owner();
+
 	start_all(node, per_round);
 	nap(30000 + rnd(&random_state) % 40000);
+	array_fail_flushes(DISK_M, true);
+	nap(10000 + rnd(&random_state) % 10000);
 	make_linear(node, true, false);
+	fenced = log_mark();
+	array_fail_flushes(DISK_M, false);
 	up[node] = false;
 	say_members();
 	end_all();
@@ -465,15 +493,33 @@ static void lose_copy(void)
 	op.begin = op.end = log_mark();
 	op.ok = true;
 	add_slot_op(&op);
-	array_fail(DISK_B1, true);
+	array_fail_writes(DISK_B1, true);
 	start_all(0, per_round / 2);
 	end_all();
-	array_fail(DISK_B1, false);
+	array_fail_writes(DISK_B1, false);
+}
+
+/* All of A, so that the copies become complete. */
+static void sweep(void)
+{
+	void *buf = aligned_alloc(4096, MAX_IO * SECTOR);
+	uint32_t sector, count;
+	char dev[16];
+	int fd = dm_open(name(dev, "o", any_node()));
+
+	for (sector = 0; sector < LENGTH; sector += count) {
+		count = LENGTH - sector < MAX_IO ? LENGTH - sector : MAX_IO;
+		while (!take_units(0, sector, count, true))
+			nap(1000);
+		write_at(0, fd, buf, sector, count);
+	}
+	close(fd);
+	free(buf);
 }
 
 static void happen(unsigned int what)
 {
-	switch (what) {
+	switch (what % 10) {
 	case 0:
 		sync_origin();
 		message(OP_TRIGGER, 1);
@@ -488,33 +534,37 @@ static void happen(unsigned int what)
 		leave_and_return(3);
 		break;
 	case 3:
+		start_all(0, per_round / 4);
+		sweep();
+		break;
+	case 4:
 		start_all(0, per_round);
 		nap(30000);
 		message(OP_TRIGGER, 1);
 		break;
-	case 4:
+	case 5:
 		sync_origin();
 		message(OP_TRIGGER, 3);
 		leave_and_return(1);
 		break;
-	case 5:
+	case 6:
 		start_all(0, per_round);
 		nap(20000);
 		message(OP_TRIGGER, 3);
 		break;
-	case 6:
+	case 7:
 		sync_origin();
 		message(OP_TRIGGER, 3);
-		fence_and_return(any_node());
+		fence_and_return();
 		break;
-	case 7:
+	case 8:
 		start_all(0, per_round);
 		message(OP_STOP, 2);
 		nap(20000);
 		sync_origin();
 		message(OP_TRIGGER, 2);
 		break;
-	case 8:
+	case 9:
 		lose_copy();
 		message(OP_TRIGGER, 1);
 		start_all(0, per_round / 2);
@@ -538,7 +588,7 @@ void load_run(uint64_t seed, unsigned int rounds, unsigned int nr)
 		node_up(node);
 	together();
 	for (i = 0; i < rounds; i++)
-		happen(i % 9);
+		happen(i);
 	for (node = 1; node <= NODES; node++)
 		node_down(node);
 	for (node = 1; node <= NODES; node++)

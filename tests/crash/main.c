@@ -3,8 +3,8 @@
  *   crash run SEED ROUNDS WRITES POINTS NBD RAM
  *
  * Runs a cluster over an array on NBD0.. (nbd devices that nobody uses), then
- * cuts the power at POINTS moments (0: at the end of every flush, and at as many
- * other moments): each time the disks RAM0.. (memory disks) get what may be left, one
+ * cuts the power at POINTS moments (0: at the end of every flush, and at half as
+ * many others): each time the disks RAM0.. (memory disks) get what may be left, one
  * node brings the volume up, and what it shows is judged. Prints what is wrong as
  * comments, and one line of NAME=VALUE figures.
  */
@@ -22,6 +22,8 @@
 #define SUPER_SECTORS	128		/* before the bitmap blocks */
 #define SLICE_SECTORS	128		/* a bitmap block for each slot */
 #define CHUNK		128u		/* of a large write, sectors */
+#define MANY		1000		/* points at least, when no number is given */
+#define BEGINNING	300		/* events after the death of an owner */
 #define COMPLAINTS	10
 
 static const char *ram;
@@ -30,8 +32,8 @@ static uint8_t *preset[DISKS], *image[DISKS], *seen[SLOTS], *buffer;
 static uint64_t random_state;
 
 static struct figures {
-	unsigned int points, flushes, bad, refused, active, idle, offline,
-		     overwritten, lossy[DISKS];
+	unsigned int points, flushes, bad, refused, active, complete, idle,
+		     offline, overwritten, lossy[DISKS];
 } count;
 
 /* ---- the rest ---- */
@@ -108,15 +110,33 @@ static void choose_fate(struct crash_point *p)
 		for (d = 0; d < DISKS; d++)
 			p->keep[d] = rnd(&random_state) % 4;
 	}
+	/* under a superblock that is being written: torn */
+	if (p->at < nr_events && events[p->at].fua && rnd(&random_state) & 1)
+		p->keep[events[p->at].disk] = KEEP_SECTORS;
 }
 
 /*
- * Ends of flushes of a disk which make something durable, and of FUA writes:
- * before it nothing is certain, after it something is.
+ * Ends of flushes of a disk which make something durable, and of writes with FUA,
+ * which are superblocks: before it nothing is certain, after it something is. A class of
+ * their own for superblocks that can be torn.
  */
 static struct ends {
 	uint32_t *at, nr;
-} ends[DISKS];
+} ends[DISKS + 1];
+
+/* Does the write change more than one sector of what the last one put there? */
+static bool can_be_torn(const struct event *e)
+{
+	static const struct event *last[LENGTH];
+	const struct event *old = last[e->sector % LENGTH];
+	uint32_t i, changed = 0;
+
+	last[e->sector % LENGTH] = e;
+	for (i = 0; old && old->count == e->count && i < e->count; i++)
+		changed += !!memcmp(old->data + i * SECTOR,
+				    e->data + i * SECTOR, SECTOR);
+	return changed > 1;
+}
 
 static void find_ends(void)
 {
@@ -124,7 +144,7 @@ static void find_ends(void)
 	uint32_t last[DISKS] = { 0 }, covered[DISKS] = { 0 }, i;
 	unsigned int d;
 
-	for (d = 0; d < DISKS; d++)
+	for (d = 0; d <= DISKS; d++)
 		ends[d].at = zalloc(nr_events * sizeof(*ends[d].at));
 	for (i = 0; i < nr_events; i++) {
 		const struct event *e = &events[i];
@@ -138,10 +158,11 @@ static void find_ends(void)
 			covered[d] = e->ref;
 			ends[d].at[ends[d].nr++] = i;
 		} else if (e->kind == EV_WROTE && e->fua && !e->failed) {
+			d = can_be_torn(&events[e->ref]) ? DISKS : d;
 			ends[d].at[ends[d].nr++] = i;
 		}
 	}
-	for (d = 0; d < DISKS; d++)
+	for (d = 0; d <= DISKS; d++)
 		count.flushes += ends[d].nr;
 	free(wrote);
 }
@@ -151,7 +172,7 @@ static uint32_t any_end(void)
 	const struct ends *e;
 
 	do {
-		e = &ends[rnd(&random_state) % DISKS];
+		e = &ends[rnd(&random_state) % (DISKS + 1)];
 	} while (!e->nr);
 	return e->at[rnd(&random_state) % e->nr];
 }
@@ -162,8 +183,13 @@ static uint32_t any_time(unsigned int i)
 	case 0:
 	case 1:
 		return any_end() + 1;
-	case 2:				/* M is being formatted */
-		return rnd(&random_state) % (formatted + 1);
+	case 2:				/* M is being formatted, or just was */
+		return rnd(&random_state) % (slot_ops[0].begin + 1);
+	case 3:				/* a message was answered */
+		return slot_ops[rnd(&random_state) % nr_slot_ops].end + 1;
+	case 4:				/* another owner begins */
+		if (fenced && fenced + BEGINNING < nr_events)
+			return fenced + rnd(&random_state) % BEGINNING;
 	}
 	return rnd(&random_state) % (nr_events + 1);
 }
@@ -175,14 +201,14 @@ static struct crash_point *choose_points(unsigned int *nr)
 	unsigned int d, i, n = 0;
 
 	find_ends();
-	if (!count.flushes)
-		die("no flush was seen");
-	p = zalloc((*nr + 2 * count.flushes) * sizeof(*p));
-	for (d = 0; !*nr && d < DISKS; d++)
+	if (!count.flushes || !nr_slot_ops)
+		die("nothing was logged");
+	p = zalloc((*nr + 2 * count.flushes + MANY) * sizeof(*p));
+	for (d = 0; !*nr && d <= DISKS; d++)
 		for (i = 0; i < ends[d].nr; i++)
 			p[n++].at = ends[d].at[i];
 	if (!*nr)
-		*nr = n + n / 2;
+		*nr = n + n / 2 > MANY ? n + n / 2 : MANY;
 	while (n < *nr / 2)
 		p[n++].at = any_end();
 	for (i = 0; n < *nr; n++, i++)
@@ -222,6 +248,45 @@ static void write_images(void)
 	}
 }
 
+/*
+ * The devices stay, with nothing in them, between one volume and the next: to make
+ * and remove them takes longer than all the rest.
+ */
+static struct {
+	const char *name;
+	int fd;
+} devices[1 + SLOTS] = { { "o", -1 }, { "c0", -1 }, { "c1", -1 } };
+
+static void make_devices(void)
+{
+	unsigned int i;
+
+	for (i = 0; i <= SLOTS; i++) {
+		if (dm_create(devices[i].name, LENGTH, "zero", ""))
+			die("%s cannot be made", devices[i].name);
+		devices[i].fd = dm_open(devices[i].name);
+	}
+}
+
+static void park(void)
+{
+	unsigned int i;
+
+	for (i = 0; i <= SLOTS; i++)
+		if (dm_swap(devices[i].name, LENGTH, "zero", ""))
+			die("the volume does not end");
+}
+
+static void remove_devices(void)
+{
+	unsigned int i;
+
+	for (i = 0; i <= SLOTS; i++) {
+		close(devices[i].fd);
+		dm_remove(devices[i].name);
+	}
+}
+
 static int bring_up_origin(unsigned int node)
 {
 	char params[512], text[64];
@@ -236,7 +301,7 @@ static int bring_up_origin(unsigned int node)
 		if (p != node)
 			n += snprintf(params + n, sizeof(params) - n,
 				      " peer %u 127.0.0.%u:7788", p, p);
-	r = dm_create("o", LENGTH, "fclock-origin", params);
+	r = dm_swap("o", LENGTH, "fclock-origin", params);
 	if (r)
 		return r;
 	/* the others did not survive */
@@ -251,7 +316,7 @@ static void bring_up_copy(unsigned int slot)
 
 	snprintf(params, sizeof(params), "%s%u %u %s%u", ram, DISK_M, slot,
 		 ram, DISK_B0 + slot);
-	r = dm_create(name, LENGTH, "fclock-copy", params);
+	r = dm_swap(name, LENGTH, "fclock-copy", params);
 	if (r)
 		die("slot %u: %s", slot, strerror(-r));
 }
@@ -297,6 +362,7 @@ static bool check_slot(unsigned int slot, int fd)
 			bad = "a copy without a content answers reads";
 	} else if (!bad) {
 		count.active++;
+		count.complete += !strcmp(state, "complete");
 		if (!read_all(fd, seen[slot]) || !read_all(fd, buffer))
 			bad = "a copy cannot be read";
 		else if (memcmp(seen[slot], buffer, LENGTH * SECTOR))
@@ -311,13 +377,30 @@ static bool check_slot(unsigned int slot, int fd)
 	return false;
 }
 
+/* A copy that ended can be begun anew. */
+static bool trigger_again(unsigned int slot, int copy, const void *a)
+{
+	char text[] = "trigger 0";
+
+	text[strlen(text) - 1] += slot;
+	if (!dm_message("o", text) && read_all(copy, seen[slot]) &&
+	    !memcmp(seen[slot], a, LENGTH * SECTOR))
+		return true;
+	wrong("a new copy is not what A is");
+	return false;
+}
+
 /* Whatever is written to A now, the copies stay. */
-static void check_overwrite(int fd, const int copy[SLOTS],
-			    const bool active[SLOTS])
+static void check_use(int fd, const int copy[SLOTS], bool active[SLOTS])
 {
 	uint32_t sector, s;
 
 	count.overwritten++;
+	if (!read_all(fd, buffer))
+		wrong("A cannot be read");
+	for (s = 0; s < SLOTS; s++)
+		if (!active[s])
+			active[s] = trigger_again(s, copy[s], buffer);
 	stamp_fill(buffer, 0, LENGTH, 0, UINT32_MAX);
 	for (sector = 0; sector < LENGTH; sector += CHUNK)
 		if (pwrite(fd, buffer + sector * SECTOR, CHUNK * SECTOR,
@@ -331,7 +414,7 @@ static void check_overwrite(int fd, const int copy[SLOTS],
 
 static void check_volume(void)
 {
-	int origin = dm_open("o"), copy[SLOTS];
+	int origin = devices[0].fd, copy[SLOTS];
 	bool active[SLOTS];
 	const char *bad;
 	unsigned int s;
@@ -343,16 +426,11 @@ static void check_volume(void)
 	if (bad)
 		wrong(bad);
 	for (s = 0; s < SLOTS; s++) {
-		char name[4] = { 'c', '0' + s };
-
-		copy[s] = dm_open(name);
+		copy[s] = devices[1 + s].fd;
 		active[s] = check_slot(s, copy[s]);
 	}
 	if (rnd(&random_state) % 4 == 0)
-		check_overwrite(origin, copy, active);
-	close(origin);
-	for (s = 0; s < SLOTS; s++)
-		close(copy[s]);
+		check_use(origin, copy, active);
 }
 
 static void fail_power(const struct crash_point *p)
@@ -367,6 +445,9 @@ static void fail_power(const struct crash_point *p)
 	image_make(p, image, lost);
 	for (d = 0; d < DISKS; d++)
 		count.lossy[d] += lost[d] && p->keep[d] != KEEP_ALL;
+	bad = judge_super(p->at, image[DISK_M]);
+	if (bad)
+		wrong(bad);
 	write_images();
 	r = bring_up_origin(node);
 	if (r) {
@@ -374,6 +455,7 @@ static void fail_power(const struct crash_point *p)
 		if (bad)
 			wrong(bad);
 		count.refused++;
+		park();
 		return;
 	}
 	for (s = 0; s < SLOTS; s++)
@@ -382,8 +464,7 @@ static void fail_power(const struct crash_point *p)
 		check_volume();
 	else
 		wrong("the volume does not come up");
-	if (dm_remove("o") || dm_remove("c0") || dm_remove("c1"))
-		die("the volume cannot be removed");
+	park();
 }
 
 /* ---- all ---- */
@@ -416,11 +497,11 @@ static void report(uint64_t began, uint64_t recorded)
 {
 	unsigned int d;
 
-	printf("events=%u writes=%u slot_ops=%u record_ms=%llu points=%u flushes=%u check_ms=%llu refused=%u active=%u idle=%u offline=%u overwritten=%u",
+	printf("events=%u writes=%u slot_ops=%u record_ms=%llu points=%u flushes=%u check_ms=%llu refused=%u active=%u complete=%u idle=%u offline=%u overwritten=%u",
 	       nr_events, nr_writes, nr_slot_ops,
 	       (unsigned long long)(recorded - began), count.points,
 	       count.flushes, (unsigned long long)(now_ms() - recorded),
-	       count.refused, count.active, count.idle, count.offline,
+	       count.refused, count.active, count.complete, count.idle, count.offline,
 	       count.overwritten);
 	for (d = 0; d < DISKS; d++)
 		printf(" %s=%u", ((const char *[]){ "lossy_a", "lossy_b0",
@@ -457,8 +538,10 @@ int main(int argc, char **argv)
 	judge_init();
 	image_init(preset);
 	points = choose_points(&nr);
+	make_devices();
 	for (i = 0; i < nr; i++)
 		fail_power(&points[i]);
+	remove_devices();
 	report(began, recorded);
 	return count.bad != 0;
 }
