@@ -9,6 +9,7 @@
  *						"churn clock" prints)? What was synced before
  *						T0 is there, nothing begun after T1 is
  *   churn check DIR LOG T0 T1 frozen		what was written at all before T0 is there
+ *   churn count LOG				prints how many versions were synced so far
  *   churn clock
  *
  * A worker has a directory of its own, in which everything is noise but the files k0, k1,
@@ -412,6 +413,20 @@ static int cmd_check(int args, char **argv)
 	return bad != 0;
 }
 
+static int cmd_count(int args, char **argv)
+{
+	unsigned int w, f, v, n = 0;
+
+	(void)args;
+	open_log(argv[0]);
+	for (w = 0; w < WORKERS; w++)
+		for (f = 0; f < KEPT; f++)
+			for (v = 1; v <= journal->last[w][f]; v++)
+				n += journal->version[w][f][v].synced != 0;
+	printf("%u\n", n);
+	return 0;
+}
+
 static int cmd_clock(int args, char **argv)
 {
 	(void)args;
@@ -427,7 +442,8 @@ int main(int argc, char **argv)
 		int args;
 		int (*run)(int args, char **argv);
 	} commands[] = {
-		{ "run", 4, cmd_run }, { "check", 4, cmd_check }, { "clock", 0, cmd_clock },
+		{ "run", 4, cmd_run }, { "check", 4, cmd_check }, { "count", 1, cmd_count },
+		{ "clock", 0, cmd_clock },
 	};
 
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(*commands); i++)
