@@ -354,7 +354,7 @@ static void client_feed(struct fclock_core *core, struct fclock_peer *peer)
 		list_del_init(&w->list);
 		client_try(core, w);
 		/* it found no object again and stands at the tail: enough */
-		if (!list_empty(&w->list) && peer->starved.prev == &w->list) {
+		if (peer->starved.prev == &w->list) {
 			list_move(&w->list, &peer->starved);
 			break;
 		}
