@@ -71,6 +71,7 @@ void sim_tell_class(const struct world_class *cls)
 	.attach = 3000, .fence = 9000, .expel = 9000, .dup = 9000,	\
 	.drop = 200, .limit = 2000, .requeue = 300, .cancel = 100,	\
 	.copy_fail = 2, .commit_fail = 3, .super_fail = 10, .io_fail = 3, \
+	.read_fail = 10,						\
 	.nomem = 20
 
 #define C(n, s, ...) { .cls = { .name = n, __VA_ARGS__ }, .seeds = s }
@@ -83,7 +84,7 @@ const struct sim_class sim_classes[] = {
 	C("one-crash", 40, ONE, .ms = 6000, .crash = 900, .leave = 1500,
 	  .nomem = 50),
 	C("one-fail", 40, ONE, .stop = 500, .copy_fail = 20, .commit_fail = 20,
-	  .super_fail = 30, .io_fail = 20),
+	  .super_fail = 30, .io_fail = 20, .read_fail = 100, .crash = 1500),
 	/* bitmap blocks of more than one sector */
 	C("one-large", 4, ONE, .grains = 16384, .slice = 8192, .ms = 2000,
 	  .span = 14, .power = 900, .trigger = 400),
@@ -93,8 +94,16 @@ const struct sim_class sim_classes[] = {
 	  .workers = 6, .cache = W_CACHE_ALL, .trigger = 60),
 	C("three-stop", 40, THREE, .stop = 500, .drop = 50, .requeue = 100,
 	  .cancel = 300, .limit = 400),
-	C("three-links", 40, THREE, .cut = 400, .lag = 600, .cancel = 100),
+	C("three-links", 40, THREE, .cut = 400, .lag = 600, .slow = 900,
+	  .cancel = 100),
 	C("three-frozen", 40, THREE, .freeze = 500),
+	/* more that wait than a client has credits for */
+	C("three-crowd", 30, THREE, .grains = 40, .slice = 8, .workers = 9,
+	  .cut = 400, .lag = 700, .slow = 900, .attach = 1500),
+	/* the owner is seldom the primary */
+	C("three-apart", 60, THREE, .slots = 3, .ms = 6000, .workers = 6,
+	  .trigger = 60, .attach = 1200, .crash = 3000, .cut = 400, .lag = 400,
+	  .slow = 1500),
 	C("three-slow", 40, THREE, .slow = 300, .stop = 900),
 	C("three-power", 40, THREE, .power = 1500),
 	C("three-crash", 40, THREE, .ms = 6000, .crash = 1500, .cut = 2500),
@@ -105,10 +114,11 @@ const struct sim_class sim_classes[] = {
 	C("three-lists", 40, THREE, .ms = 6000, .dup = 1500, .fence = 3000,
 	  .cut = 2500),
 	C("three-fail", 40, THREE, .stop = 900, .copy_fail = 10,
-	  .commit_fail = 10, .super_fail = 20, .io_fail = 10),
+	  .commit_fail = 10, .super_fail = 20, .io_fail = 10, .read_fail = 100,
+	  .crash = 2500),
 	C("three-memory", 40, THREE, .nomem = 200, .crash = 1500, .drop = 100),
 	C("four-grow", 40, THREE, .nodes = 4, .grow = 1500, .nomem = 50,
-	  .crash = 3000),
+	  .crash = 3000, .attach = 1200),
 	C("all", 60, THREE, .nodes = 4, .slots = 3, .ms = 8000, .apart = 1, ALL),
 	C("eight", 10, MANY, .nodes = 8, .cut = 2000, .crash = 3000,
 	  .slow = 3000),

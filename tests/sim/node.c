@@ -4,6 +4,18 @@
 
 /* -------------------------------------------------------------------- gates */
 
+/* The gates may be meant otherwise by now. */
+static void gate_tell(struct world *w, struct event *e)
+{
+	struct node *n = e->node;
+
+	w_trace(w, "n%u gated %x", n->id, n->gates_closed);
+	spin_lock(&n->lock);
+	fclock_core_gated(n->core, e->a);
+	spin_unlock(&n->lock);
+	node_check_end(n);
+}
+
 static void gate_work(struct world *w, struct event *e)
 {
 	struct node *n = e->node;
@@ -17,11 +29,7 @@ static void gate_work(struct world *w, struct event *e)
 		if ((n->gates_closed & BIT(m)) && n->inflight[m])
 			return;
 	n->gates_done = seq;
-	w_trace(w, "n%u gated %x", n->id, n->gates_closed);
-	spin_lock(&n->lock);
-	fclock_core_gated(n->core, seq);
-	spin_unlock(&n->lock);
-	node_check_end(n);
+	w_in(w, w_below(w, 100), n, gate_tell, NULL, seq, 0);
 }
 
 void node_gate_put(struct node *n, int map)
@@ -82,22 +90,38 @@ static u64 op_random(struct fclock_core *core)
 
 /* --------------------------------------------------------------------- asks */
 
-static void ask_cancel(struct world *w, struct event *e)
+/* By number: the memory may be another ask's by now. */
+static struct ask *ask_find(struct node *n, u64 number)
 {
-	struct ask *a = e->p, *i;
-	struct node *n = e->node;
+	struct ask *a;
 
-	list_for_each_entry(i, &n->asks, list) {
-		if (i != a)
-			continue;
+	list_for_each_entry(a, &n->asks, list)
+		if (a->number == number)
+			return a;
+	return NULL;
+}
+
+static void ask_free(struct ask *a)
+{
+	list_del(&a->list);
+	free(a);
+}
+
+/* Who asked wakes up, by the answer or by a signal, and looks which it was. */
+static void ask_woken(struct world *w, struct event *e)
+{
+	struct node *n = e->node;
+	struct ask *a = ask_find(n, e->a);
+
+	if (!a)
+		return;
+	if (e->b) {
 		w_trace(w, "n%u cancels", n->id);
 		spin_lock(&n->lock);
 		fclock_core_ask_cancel(n->core, &a->ask);
 		spin_unlock(&n->lock);
-		list_del(&a->list);
-		free(a);
-		return;
 	}
+	ask_free(a);
 }
 
 /* The trace keeps no text of its own. */
@@ -116,8 +140,7 @@ static void op_answer(struct fclock_core *core, struct fclock_ask *ask)
 	w_trace(n->w, "n%u answer %d %s", n->id, ask->error,
 		keep(n->w, ask->text));
 	oracle_answer(n->w, a);
-	list_del(&a->list);
-	free(a);
+	w_in(n->w, w_below(n->w, 2 * W_MS), n, ask_woken, NULL, a->number, 0);
 }
 
 void node_ask(struct node *n, u8 kind, u16 slots)
@@ -126,6 +149,7 @@ void node_ask(struct node *n, u8 kind, u16 slots)
 	struct ask *a = calloc(1, sizeof(*a));
 
 	a->node = n;
+	a->number = ++w->nr_asks;
 	a->called = w->now;
 	a->ask.kind = kind;
 	a->ask.slots = slots;
@@ -133,7 +157,8 @@ void node_ask(struct node *n, u8 kind, u16 slots)
 	w_trace(w, "n%u asks %s %x", n->id,
 		kind == FCLOCK_ASK_STOP ? "stop" : "trigger", slots);
 	if (w_fault(w, W_cancel))
-		w_in(w, w_between(w, 1, 200 * W_MS), n, ask_cancel, a, 0, 0);
+		w_in(w, w_between(w, 1, 200 * W_MS), n, ask_woken, NULL,
+		     a->number, 1);
 	spin_lock(&n->lock);
 	fclock_core_ask(n->core, &a->ask);
 	spin_unlock(&n->lock);
@@ -244,7 +269,8 @@ static struct fclock_core *create(struct node *n)
 		.peers = n->peers,
 		.networked = w->cls->nodes > 1,
 		.geo = w->geo,
-		.trigger_timeout = 3000,
+		.trigger_timeout = w->calm || w_chance(w, 500) ? 3000 :
+				   w_between(w, 200, 1500),
 		.cache_limit = node_cache_limit(w),
 	};
 
@@ -287,10 +313,8 @@ static void node_free(struct node *n)
 
 	n->life++;
 	n->running = false;
-	list_for_each_entry_safe(a, tmp, &n->asks, list) {
-		list_del(&a->list);
-		free(a);
-	}
+	list_for_each_entry_safe(a, tmp, &n->asks, list)
+		ask_free(a);
 	fclock_core_destroy(n->core);
 	n->core = NULL;
 	for (s = 0; s < n->w->cls->slots; s++)

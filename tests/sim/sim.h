@@ -48,7 +48,7 @@ struct conn;
 /* By chance: per mille of the operations concerned. */
 #define W_CHANCED(F)							\
 	F(cancel) F(copy_fail) F(commit_fail) F(super_fail) F(io_fail)	\
-	F(nomem)
+	F(read_fail) F(nomem)
 /* The cluster and its load. */
 #define W_SIZES(F)							\
 	F(nodes) F(slots) F(grains) F(slice) F(workers) F(span) F(ms)	\
@@ -190,7 +190,7 @@ struct ask {
 	struct list_head list;		/* node.asks */
 	struct fclock_ask ask;
 	struct node *node;
-	u64 called;
+	u64 number, called;
 };
 
 struct node {
@@ -288,7 +288,7 @@ struct world {
 	unsigned int since_scan;
 	/* figures */
 	u64 nr_bios, nr_triggers, nr_frames, nr_reads, nr_copies, nr_shared;
-	u64 nr_eio, nr_events, nr_crashes, nr_powers, nr_lists, nr_scans;
+	u64 nr_eio, nr_events, nr_crashes, nr_powers, nr_lists, nr_scans, nr_asks;
 	u64 nr_unknown;
 };
 

@@ -388,7 +388,7 @@ static void load_effect(struct world *w, struct dop *d)
 	if (load->result < 0)
 		w_fail(w, "n%u cannot use slot %u slice %llu: %ld", d->node->id,
 		       load->slot, load->slice, load->result);
-	if (w_fault(w, W_commit_fail))
+	if (w_fault(w, W_read_fail))
 		load->result = -EIO;
 }
 
@@ -430,7 +430,7 @@ static void start_done(struct world *w, struct dop *d)
 
 	if (d->silent)
 		d->error = -EIO;
-	else if (w_fault(w, W_commit_fail))
+	else if (w_fault(w, W_read_fail))
 		d->error = w_chance(w, 500) ? -ENOMEM : -EIO;
 	w_trace(w, "n%u owner started: %d", n->id, d->error);
 	spin_lock(&n->lock);
