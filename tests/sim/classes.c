@@ -71,8 +71,7 @@ void sim_tell_class(const struct world_class *cls)
 	.attach = 3000, .fence = 9000, .expel = 9000, .dup = 9000,	\
 	.drop = 200, .limit = 2000, .requeue = 300, .cancel = 100,	\
 	.copy_fail = 2, .commit_fail = 3, .super_fail = 10, .io_fail = 3, \
-	.read_fail = 10,						\
-	.nomem = 20
+	.read_fail = 10, .nomem = 20, .torn = 10
 
 #define C(n, s, ...) { .cls = { .name = n, __VA_ARGS__ }, .seeds = s }
 
@@ -82,7 +81,7 @@ const struct sim_class sim_classes[] = {
 	  .attach = 400, .limit = 300),
 	C("one-power", 40, ONE, .power = 700),
 	C("one-crash", 40, ONE, .ms = 6000, .crash = 900, .leave = 1500,
-	  .nomem = 50),
+	  .nomem = 50, .torn = 100),
 	C("one-fail", 40, ONE, .stop = 500, .copy_fail = 20, .commit_fail = 20,
 	  .super_fail = 30, .io_fail = 20, .read_fail = 100, .crash = 1500),
 	/* bitmap blocks of more than one sector */
@@ -106,7 +105,8 @@ const struct sim_class sim_classes[] = {
 	  .slow = 1500),
 	C("three-slow", 40, THREE, .slow = 300, .stop = 900),
 	C("three-power", 40, THREE, .power = 1500),
-	C("three-crash", 40, THREE, .ms = 6000, .crash = 1500, .cut = 2500),
+	C("three-crash", 40, THREE, .ms = 6000, .crash = 1500, .cut = 2500,
+	  .torn = 50),
 	C("three-leave", 40, THREE, .ms = 6000, .leave = 1200, .attach = 600,
 	  .apart = 1),
 	C("three-fence", 40, THREE, .ms = 6000, .fence = 2000, .cut = 2500),

@@ -183,14 +183,23 @@ static void fault_freeze(struct world *w)
 	w_trace(w, "n%u frozen until %llu", n->id, n->thaw);
 }
 
+static void crash(struct world *w, struct node *n)
+{
+	node_crash(n);
+	w_in(w, w_between(w, W_MS, 3 * W_SEC), NULL, node_restart, n, 0, 0);
+}
+
+void world_crash(struct world *w, struct event *e)
+{
+	crash(w, e->node);
+}
+
 static void fault_crash(struct world *w)
 {
 	struct node *n = live_node(w);
 
-	if (!n)
-		return;
-	node_crash(n);
-	w_in(w, w_between(w, W_MS, 3 * W_SEC), NULL, node_restart, n, 0, 0);
+	if (n)
+		crash(w, n);
 }
 
 static void fault_power(struct world *w)

@@ -48,7 +48,7 @@ struct conn;
 /* By chance: per mille of the operations concerned. */
 #define W_CHANCED(F)							\
 	F(cancel) F(copy_fail) F(commit_fail) F(super_fail) F(io_fail)	\
-	F(read_fail) F(nomem)
+	F(read_fail) F(nomem) F(torn)
 /* The cluster and its load. */
 #define W_SIZES(F)							\
 	F(nodes) F(slots) F(grains) F(slice) F(workers) F(span) F(ms)	\
@@ -472,7 +472,8 @@ u64 node_cache_limit(struct world *w);
 
 void world_faults(struct world *w);
 void world_mend(struct world *w);
-void world_wipe(struct world *w);
+/* The node dies and comes back some time later. */
+void world_crash(struct world *w, struct event *e);
 
 /* -------------------------------------------------------------------- io.c */
 

@@ -612,5 +612,7 @@ void store_write_super(struct fclock_core *core, const struct fclock_super *sb,
 	}
 	w_trace(w, "n%u writes state %llu, to fail %u", n->id, sb->state,
 		!!d->error);
+	if (w_fault(w, W_torn))
+		w_in(w, w_below(w, 2 * W_MS), n, world_crash, NULL, 0, 0);
 	dop_start(w, d);
 }
