@@ -234,7 +234,8 @@ struct fclock_owned_slot {
 struct fclock_owner {
 	bool active;			/* this node is in the owner list */
 	bool ready;			/* ops->start_owner() has ended well */
-	bool starting;
+	bool starting;			/* ops->start_owner() under way */
+	bool start_again;		/* and it began too early */
 	bool committing;
 	u64 start_at;			/* start_owner failed: again then, ms */
 	u16 failing;			/* slots that this owner wants offline */

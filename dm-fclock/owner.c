@@ -614,6 +614,19 @@ static u64 owner_grains(struct fclock_core *core)
 	return grains;
 }
 
+/* One at a time. A start under way began before what this one is for. */
+static void owner_start(struct fclock_core *core)
+{
+	struct fclock_owner *own = &core->own;
+
+	own->ready = false;
+	own->start_again = own->starting;
+	if (own->starting)
+		return;
+	own->starting = true;
+	core->ops->start_owner(core);
+}
+
 static void owner_begin(struct fclock_core *core)
 {
 	unsigned int s;
@@ -621,9 +634,7 @@ static void owner_begin(struct fclock_core *core)
 	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
 		fclock_bits_forget(core, s);
 	core->own.active = true;
-	core->own.ready = false;
-	core->own.starting = true;
-	core->ops->start_owner(core);
+	owner_start(core);
 }
 
 static void owner_end(struct fclock_core *core)
@@ -671,9 +682,7 @@ void fclock_owner_adopt(struct fclock_core *core,
 	} else if (mine && old->owners != core->sb.owners) {
 		fclock_bits_moved(core, old);
 		/* what other owners wrote is not to be read from old buffers */
-		core->own.ready = false;
-		core->own.starting = true;
-		core->ops->start_owner(core);
+		owner_start(core);
 	}
 	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
 		if (core->sb.slot[s].state != FCLOCK_SLOT_ACTIVE ||
@@ -711,7 +720,9 @@ void fclock_core_owner_started(struct fclock_core *core, int error)
 	lockdep_assert_held(core->lock);
 
 	core->own.starting = false;
-	if (core->own.active && error)
+	if (core->own.active && core->own.start_again)
+		owner_start(core);
+	else if (core->own.active && error)
 		owner_not_started(core, error);
 	else
 		core->own.ready = core->own.active;
@@ -729,8 +740,7 @@ void fclock_owner_timer(struct fclock_core *core, u64 now)
 	if (own->ready) {
 		fclock_owner_retry(core);
 	} else if (now >= own->start_at) {
-		own->starting = true;
-		core->ops->start_owner(core);
+		owner_start(core);
 	} else {
 		fclock_arm(core, own->start_at);
 	}

@@ -40,7 +40,7 @@ static struct fz_heard *heard(struct fz_peer *p, u8 back, u8 type)
 /*
  * The next superblock as this peer might announce it: 0x01 the peer is primary,
  * 0x02 the node itself is, 0x04 the node is not listed, 0x08 other owners, 0x10 slots
- * change, 0x20 another members list.
+ * change, 0x20 another members list, 0x40 another size.
  */
 static void make_super(struct fz *fz, unsigned int node, struct input *in,
 		       struct fclock_super *sb)
@@ -91,6 +91,12 @@ static void make_super(struct fz *fz, unsigned int node, struct input *in,
 	if (how & 0x20) {
 		sb->epoch = in_number(in);
 		sb->members = in_u8(in);
+	}
+	if (how & 0x40) {
+		fclock_geometry_init(&sb->geo, 8 * (in_u8(in) + 1), 8, 0);
+		for (n = 0; n < FCLOCK_MAX_SLOTS; n++)
+			sb->slot[n].length = sb->slot[n].generation ?
+					     sb->geo.length : 0;
 	}
 }
 
@@ -372,7 +378,8 @@ static void other_super(struct fz *fz, struct input *in)
 		return;
 	make_super(fz, peer_of(fz, in), in, &sb);
 	fclock_super_encode(&sb, block);
-	if (fclock_super_decode(block, &sb))
+	if (fclock_super_decode(block, &sb) ||
+	    !fclock_same_geometry(fz->core, &sb))
 		return;
 	/* nobody strikes who takes part and was not left out */
 	if (fclock_is_listed(fz->core) &&

@@ -32,8 +32,10 @@ static void good_super(struct input *in, struct fclock_super *sb)
 	fz_geometry(&sb->geo);
 	sb->epoch = in_u8(in);
 	sb->members = sb->epoch ? in_u8(in) : 0;
-	sb->primary = in_u8(in) % 4;
-	sb->primary_instance = sb->primary ? 500 + in_u8(in) % 4 : 0;
+	sb->primary = in_u8(in);
+	sb->primary_instance = in_u8(in) % 4;
+	if (sb->primary_instance)
+		sb->primary_instance += 500;
 	sb->owners = in_u8(in) & 7;
 	for (i = 0; i < FZ_NODES; i++) {
 		sb->part[i].instance = sb->owners & BIT(i) ? 501 + i : 0;

@@ -481,6 +481,28 @@ static void crowded(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->core->peer[3].rec_open, 0);
 }
 
+/* A superblock that comes while this owner starts for the one before. */
+static void starts_once(struct kunit *test)
+{
+	struct rig *rig = begin(test);
+
+	rig->sb.state = 6;
+	rig->sb.owners = 6;
+	KUNIT_EXPECT_EQ(test, rig_super(rig, 1, FCLOCK_RESUME), 0);
+	KUNIT_EXPECT_EQ(test, rig->starts, 2);
+	rig->sb.state = 7;
+	rig->sb.owners = 2;
+	KUNIT_EXPECT_EQ(test, rig_super(rig, 1, FCLOCK_RESUME), 0);
+	KUNIT_EXPECT_EQ(test, rig->starts, 2);
+	rig_do(rig, fclock_core_owner_started(rig->core, 0));
+	/* what it flushed was before state 7 */
+	KUNIT_EXPECT_EQ(test, rig->starts, 3);
+	KUNIT_EXPECT_FALSE(test, rig->core->own.ready);
+	rig_do(rig, fclock_core_owner_started(rig->core, 0));
+	KUNIT_EXPECT_EQ(test, rig->starts, 3);
+	KUNIT_EXPECT_TRUE(test, rig->core->own.ready);
+}
+
 static struct kunit_case owner_cases[] = {
 	KUNIT_CASE(copy_commit_grant),
 	KUNIT_CASE(group_commit),
@@ -498,6 +520,7 @@ static struct kunit_case owner_cases[] = {
 	KUNIT_CASE(commit_fails),
 	KUNIT_CASE(generations),
 	KUNIT_CASE(crowded),
+	KUNIT_CASE(starts_once),
 	{}
 };
 
