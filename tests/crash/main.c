@@ -429,7 +429,8 @@ static void check_volume(void)
 		copy[s] = devices[1 + s].fd;
 		active[s] = check_slot(s, copy[s]);
 	}
-	if (rnd(&random_state) % 4 == 0)
+	/* before the first trigger there is little else to see */
+	if (point->at <= slot_ops[0].begin || rnd(&random_state) % 4 == 0)
 		check_use(origin, copy, active);
 }
 
