@@ -737,13 +737,12 @@ void fclock_owner_timer(struct fclock_core *core, u64 now)
 
 	if (!own->active || own->starting || core->prep.number)
 		return;
-	if (own->ready) {
+	if (own->ready)
 		fclock_owner_retry(core);
-	} else if (now >= own->start_at) {
+	else if (now >= own->start_at)
 		owner_start(core);
-	} else {
+	else
 		fclock_arm(core, own->start_at);
-	}
 }
 
 /* This instance is over; nothing is in flight any more. */
