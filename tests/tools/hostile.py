@@ -1,0 +1,371 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Attacks the port of a volume. Runs where root of a peer's host would sit.
+
+    hostile.py ATTACK[,ATTACK...] FROM TO [NAME=VALUE...]
+
+FROM is an address of this host, TO the address:port of a node. Each attack prints
+a line of facts, "ATTACK NAME=VALUE ...". What comes from a port below 1024 and a
+peer's address gets as far as its HELLO; all else ends before that.
+"""
+import os
+import select
+import socket
+import struct
+import sys
+import time
+
+HEADER = struct.Struct('<IBBHIIQQQQQ16s')
+HELLO = struct.Struct('<BBBBI16sQIIQQQHHHH32s32s')
+MAGIC, HELLO_TYPE, WELCOME = 0x66636c6b, 16, 17
+# payload lengths by type, as the decoder wants them
+LENGTHS = {1: 24, 2: 48, 3: 0, 4: 0, 16: 136, 17: 136, 18: 0, 19: 48, 20: 128,
+           21: 16, 22: 0, 23: 4096, 24: 4096, 25: 144}
+PING = 25
+
+
+class Chance:
+    """Repeatable, and does not wait for a young kernel's entropy."""
+    def __init__(self, seed):
+        self.state = seed * 0x9e3779b97f4a7c15 + 1
+
+    def randbytes(self, n):
+        out = bytearray()
+        while len(out) < n:
+            self.state = (self.state * 6364136223846793005 +
+                          1442695040888963407) % (1 << 64)
+            out += struct.pack('<I', self.state >> 32)
+        return bytes(out[:n])
+
+
+def address(text):
+    host, _, port = text.rpartition(':')
+    return host.strip('[]'), int(port)
+
+
+def family(host):
+    return socket.AF_INET6 if ':' in host else socket.AF_INET
+
+
+def header(kind, length, sender=7, receiver=0, state=0, ident=0, seq=1,
+           magic=MAGIC, version=1, reserved=0):
+    return HEADER.pack(magic, version, kind, reserved, length, 0, sender,
+                       receiver, state, ident, seq, bytes(16))
+
+
+class Attacker:
+    def __init__(self, args):
+        self.args = args
+        self.host = args.source
+        self.to = address(args.to)
+        self.ports = list(range(513, 1024))
+        start = os.getpid() % len(self.ports)
+        self.ports = self.ports[start:] + self.ports[:start]
+
+    def socket(self, reserved=True, linger=False):
+        s = socket.socket(family(self.host), socket.SOCK_STREAM)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if linger:      # closing is a reset
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                         struct.pack('ii', 1, 0))
+        while reserved:
+            self.ports.append(self.ports.pop(0))
+            try:
+                s.bind((self.host, self.ports[-1]))
+                return s
+            except OSError:
+                continue
+        s.bind((self.host, 0))
+        return s
+
+    def connect(self, reserved=True, timeout=5):
+        s = self.socket(reserved, linger=True)
+        s.settimeout(timeout)
+        s.connect(self.to)
+        return s
+
+    def say(self, data, wait=8, reserved=True):
+        """What becomes of a connection that says this: 'closed', 'silent' or
+        the refusal of a WELCOME, 0: accepted; and how long that took."""
+        began = time.monotonic()
+        try:
+            s = self.connect(reserved)
+            s.settimeout(wait)
+            s.sendall(data)
+            got = b''
+            while len(got) < 208:
+                more = s.recv(208 - len(got))
+                if not more:
+                    break
+                got += more
+            s.close()
+        except socket.timeout:
+            s.close()
+            return 'silent', time.monotonic() - began
+        except OSError:
+            return 'closed', time.monotonic() - began
+        if len(got) == 208 and got[5] == WELCOME:
+            return struct.unpack_from('<I', got, 76)[0], \
+                time.monotonic() - began
+        return 'closed', time.monotonic() - began
+
+
+# ---- what is said ----
+
+def good_hello(args):
+    """The real node's own, as it was captured, and all it said after it; else
+    one of node 3 that would do."""
+    if not args.file:
+        return header(HELLO_TYPE, HELLO.size, sender=7) + HELLO.pack(
+            1, 1, 3, 1, 0, bytes(16), args.length, args.grain, 5000, 0, 0, 0,
+            0, 0, 256, 4096, b'node3', bytes(32))
+    with open(args.file, 'rb') as f:
+        data = f.read()
+    assert data[5] == HELLO_TYPE and len(data) >= 208, 'no HELLO captured'
+    return data
+
+
+def patched(frame, offset, fmt, value):
+    frame = bytearray(frame[:208])
+    struct.pack_into(fmt, frame, offset, value)
+    return bytes(frame)
+
+
+def facts(name, **values):
+    print(name, *(f'{k}={v}' for k, v in values.items()), flush=True)
+
+
+def odd(a):
+    """First frames that are no HELLO of this protocol, or not a good one."""
+    rnd = Chance(a.args.seed)
+    hello = good_hello(a.args)
+    bodies = {}
+    for i in range(20):
+        bodies[f'garbage{i}'] = rnd.randbytes(208)
+    for length in (0, 1, 135, 137, 4096, 4097, 0x7fffffff, 0xffffffff):
+        bodies[f'length{length}'] = header(HELLO_TYPE, length) + hello[72:208]
+    for kind in list(range(16)) + list(range(17, 28)) + [255]:
+        bodies[f'type{kind}'] = header(kind, LENGTHS.get(kind, 136)) + \
+            hello[72:208]
+    bodies['version0'] = header(HELLO_TYPE, 136, version=0) + hello[72:208]
+    bodies['version2'] = header(HELLO_TYPE, 136, version=2) + hello[72:208]
+    bodies['magic'] = header(HELLO_TYPE, 136, magic=0) + hello[72:208]
+    bodies['reserved'] = header(HELLO_TYPE, 136, reserved=1) + hello[72:208]
+    for node in (0, 1, 2, 64, 65, 255):     # 3 is who it really is
+        bodies[f'node{node}'] = patched(hello, 74, '<B', node)
+    bodies['host'] = patched(hello, 144, '<B', 10)
+    bodies['nonce'] = patched(hello, 180, '<B', 1)
+    bodies['grain0'] = patched(hello, 104, '<I', 0)
+    results = {k: a.say(v)[0] for k, v in bodies.items()}
+    bad = [f'{k}:{v}' for k, v in results.items() if v != 'closed']
+    facts('odd', tried=len(results), closed=len(results) - len(bad),
+          bad=','.join(bad) or '-')
+
+
+def refused(a):
+    """A HELLO that checks, of somebody who must not come in."""
+    hello = good_hello(a.args)
+    cases = {
+        'uuid': patched(hello, 80, '<Q', 0x1122334455667788),
+        'length': patched(hello, 96, '<Q', 8),
+        'grain': patched(hello, 104, '<I', 8),
+        'key': patched(hello, 138, '<H', 1),
+        'peer': patched(hello, 75, '<B', 2 if hello[75] != 2 else 1),
+        'instance0': patched(hello, 16, '<Q', 0),
+        'instance': patched(hello, 16, '<Q', 4711),
+        'protocol': patched(hello, 72, '<H', 0x0302),
+    }
+    facts('refused', **{k: a.say(v)[0] for k, v in cases.items()})
+
+
+def slow(a):
+    """Half a HELLO, a byte in a second, nothing: all at once; how long each lives."""
+    hello = good_hello(a.args)[:208]
+    began = time.monotonic()
+    live = {n: a.connect() for n in ('half', 'drip', 'silent')}
+    live['half'].sendall(hello[:104])
+    sent, ends = 0, {}
+    while live and time.monotonic() - began < 20:
+        if 'drip' in live and time.monotonic() - began > sent:
+            try:
+                live['drip'].send(hello[sent:sent + 1])
+            except OSError:
+                pass
+            sent += 1
+        ready, _, _ = select.select(live.values(), [], [], 0.1)
+        for name in [n for n, s in live.items() if s in ready]:
+            ends[name] = f'{time.monotonic() - began:.1f}'
+            live.pop(name).close()
+    facts('slow', **ends, left=len(live))
+
+
+def flood(a):
+    """As many connections as it can, at once and again, that say nothing."""
+    end = time.monotonic() + a.args.seconds
+    held, made, kept = {}, 0, 0
+    poll = select.epoll()
+
+    def enough():
+        return made >= a.args.made and (
+            not a.args.until or os.path.exists(a.args.until))
+    while time.monotonic() < end and not enough():
+        while len(held) < 400 and not enough():
+            s = a.socket(not a.args.high, linger=True)
+            s.setblocking(False)
+            if s.connect_ex(a.to) not in (0, 115):
+                s.close()
+                break
+            held[s.fileno()] = s
+            poll.register(s, select.EPOLLRDHUP | select.EPOLLHUP |
+                          select.EPOLLERR)
+            made += 1
+        for fd, _ in poll.poll(0.02):
+            poll.unregister(fd)
+            held.pop(fd).close()
+        kept = max(kept, len(held))
+    for s in held.values():
+        s.close()
+    facts('flood', made=made, held=kept)
+
+
+def resets(a):
+    """Connections that are reset at once."""
+    end = time.monotonic() + a.args.seconds
+    made = 0
+    while time.monotonic() < end and made < a.args.made:
+        try:
+            a.connect(not a.args.high, 2).close()
+            made += 1
+        except OSError:
+            pass
+    facts('resets', made=made)
+
+
+def frames_of(data):
+    """The captured frames, whole ones."""
+    at = 0
+    while len(data) - at >= 72:
+        length = struct.unpack_from('<I', data, at + 8)[0]
+        if len(data) - at - 72 < length:
+            return
+        yield data[at:at + 72 + length]
+        at += 72 + length
+
+
+def replay(a):
+    """All that the real node once said, again."""
+    data = good_hello(a.args)
+    frames = list(frames_of(data))
+    accepted = 0
+    for _ in range(a.args.count):
+        try:
+            s = a.connect()
+            s.sendall(b''.join(frames))
+            s.settimeout(0.3)
+            got = s.recv(208, socket.MSG_WAITALL)
+            accepted += len(got) == 208 and got[5] == WELCOME and \
+                not any(got[76:80])
+            s.close()
+        except OSError:
+            pass
+    facts('replay', frames=len(frames), accepted=accepted)
+
+
+def broken_frames(rnd, sender, receiver):
+    """Second frames of a connection that was accepted: none is good, none may be
+    taken for the word of a member."""
+    for kind in sorted(LENGTHS) + [0, 5, 26, 255]:
+        length = LENGTHS.get(kind, 16)
+        good = dict(sender=sender, receiver=receiver, seq=2)
+        if length:
+            yield header(kind, length, **good) + rnd.randbytes(length)
+            yield header(kind, length, **good) + rnd.randbytes(length // 2)
+        wrong = (length + 1, 4097, 0xffffffff)[kind % 3]
+        yield header(kind, wrong, **good) + rnd.randbytes(64)
+        # for another instance; out of sequence
+        yield header(kind, length, sender=sender, receiver=9, seq=2) + \
+            bytes(length)
+        yield header(kind, length, sender=sender, receiver=receiver, seq=99) + \
+            bytes(length)
+
+
+def takeover(a):
+    """The real HELLO, so that the connection is the node's; then all is wrong."""
+    rnd = Chance(a.args.seed)
+    hello = good_hello(a.args)[:208]
+    sender = struct.unpack_from('<Q', hello, 16)[0]
+    receiver, accepted, tried = 0, 0, 0
+    for frame in broken_frames(rnd, sender, 1):
+        tried += 1
+        try:
+            s = a.connect()
+            s.settimeout(0.5)
+            s.sendall(hello)
+            got = s.recv(208, socket.MSG_WAITALL)
+            if len(got) == 208 and got[5] == WELCOME and not any(got[76:80]):
+                accepted += 1
+                receiver = struct.unpack_from('<Q', got, 16)[0]
+                frame = frame[:24] + struct.pack('<Q', receiver) + frame[32:] \
+                    if struct.unpack_from('<Q', frame, 24)[0] == 1 else frame
+                s.sendall(frame)
+            s.close()
+        except OSError:
+            pass
+    facts('takeover', tried=tried, accepted=accepted)
+
+
+def capture(a):
+    """What the real node says there on a new connection, until it was enough."""
+    host, port = a.to
+    s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+    s.settimeout(0.2)
+    streams, data = {}, b''
+    end = time.monotonic() + a.args.seconds
+    facts('capture', ready=1)
+    while time.monotonic() < end and len(list(frames_of(data))) < a.args.frames:
+        try:
+            p, where = s.recvfrom(65535)
+        except OSError:
+            continue
+        if where[1] != 0x0800 or where[2] != socket.PACKET_OUTGOING:
+            continue
+        dst, t = socket.inet_ntoa(p[16:20]), p[(p[0] & 15) * 4:]
+        size = struct.unpack_from('>H', p, 2)[0] - (p[0] & 15) * 4
+        if dst != host or struct.unpack_from('>H', t, 2)[0] != port:
+            continue
+        source, _, seq = struct.unpack_from('>HHI', t)
+        more = t[(t[12] >> 4) * 4:size]
+        if t[13] & 2:
+            streams[source] = [seq + 1, b'']
+        elif source in streams and more:
+            begin, old = streams[source]
+            if seq == (begin + len(old)) & 0xffffffff:
+                streams[source][1] += more
+                data = max((d for _, d in streams.values()), key=len)
+    with open(a.args.file, 'wb') as f:
+        f.write(data)
+    facts('capture', bytes=len(data), frames=len(list(frames_of(data))))
+
+
+class Options:
+    file, until = '', ''    # until: a flood goes on until this file is there
+    seconds, made, count, seed, frames = 3.0, 1000, 10, 1, 5
+    length, grain = 0, 128
+    high = 0        # 1: from ports that anybody may use
+
+
+def main():
+    attacks, source, to = sys.argv[1:4]
+    args = Options()
+    args.source, args.to = source, to
+    for word in sys.argv[4:]:
+        name, _, value = word.partition('=')
+        setattr(args, name, type(getattr(Options, name))(value))
+    known = {f.__name__: f for f in (odd, refused, slow, flood, resets, replay,
+                                     takeover, capture)}
+    for attack in attacks.split(','):
+        known[attack](Attacker(args))
+
+
+if __name__ == '__main__':
+    main()
