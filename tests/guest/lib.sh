@@ -140,6 +140,16 @@ num() {
 	return 1
 }
 
+# timely GOT OPERATOR WANTED DESCRIPTION: num for what depends on how fast the guest
+# is: no test on kernels that are slow because they look for bugs
+timely() {
+	if [ "${FCLOCK_SLOW:-1}" = 1 ]; then
+		num "$@"
+	else
+		skip "$4" 'a slow kernel'
+	fi
+}
+
 # bail WHY: nothing further makes sense
 bail() {
 	printf 'Bail out! %s\n' "$*"
