@@ -19,7 +19,11 @@ WORDS = {'': [], 'debug': ['kasan_multi_shot'], 'kcsan': [],
 SETTLE = '''
 cd /sys/kernel/debug
 [ ! -e kmemleak ] || echo scan=off >kmemleak
-[ ! -e kcsan ] || echo on >kcsan
+[ -e kcsan ] || exit 0
+# An emulated CPU runs few instructions in the default 80 us.
+cd /sys/module/kcsan/parameters
+echo 500 >skip_watch; echo 1000 >udelay_task; echo 200 >udelay_interrupt
+echo on >/sys/kernel/debug/kcsan
 '''
 # Only what two scans found that lie seconds apart is a leak; a block that is
 # younger than five seconds is none, and what is reported once is not repeated.
