@@ -3,6 +3,10 @@
 #   make          the module for the running kernel, or for KDIR=
 #   make demo     the whole thing end to end on three guests
 #   make check    every test that CI runs; "make check GROUP='a b'" for some
+#   make check-full   the same with the large amounts, mutants, debug kernels:
+#                 hours
+#   make sim SEEDS=<first> MINUTES=<n>   the simulator, on and on
+#   make mutants  are seeded bugs found?
 #   make bench    measurements
 #   make install  into the modules of the kernel it was built for
 #   make clean    removes what "make" built here; the cache stays
@@ -15,6 +19,8 @@ SHELL := /bin/bash
 KDIR ?=
 GROUP ?=
 DESTDIR ?=
+SEEDS ?= 1
+MINUTES ?= 10
 
 all: module
 
@@ -37,10 +43,19 @@ demo:
 check:
 	@tests/run $(GROUP)
 
+check-full:
+	@tests/run --full $(GROUP)
+
+sim:
+	@tests/sim/run --seeds $(SEEDS) --minutes $(MINUTES)
+
+mutants:
+	@tests/mutants/run
+
 bench:
 	@tests/bench/run
 
 clean:
 	rm -rf build
 
-.PHONY: all module install demo check bench clean
+.PHONY: all module install demo check check-full sim mutants bench clean
