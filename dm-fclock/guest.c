@@ -222,7 +222,7 @@ static const char *unwelcome(struct fclock_transport *t,
  * want: one of the host that has most of them goes, its oldest, so whoever says
  * HELLO at once gets in while others hold places and say nothing.
  *
- * Only this work changes @from and @deadline, so it reads them without the mutex.
+ * Only this work changes @from and @turn, so it reads them without the mutex.
  */
 static struct fclock_guest *find_place(struct fclock_transport *t,
 				       const struct fclock_addr *from)
@@ -236,8 +236,7 @@ static struct fclock_guest *find_place(struct fclock_transport *t,
 		n = fclock_addr_same_host(&g->from, from);
 		for (other = t->guest; other < t->guest + MAX_GUESTS; other++)
 			n += fclock_addr_same_host(&g->from, &other->from);
-		if (n > most || (n == most && time_before(g->deadline,
-							  found->deadline))) {
+		if (n > most || (n == most && g->turn < found->turn)) {
 			found = g;
 			most = n;
 		}
@@ -260,6 +259,7 @@ static void __seat(struct fclock_guest *g, struct fclock_socket *s,
 	g->from = *from;
 	g->got = 0;
 	g->refused = false;
+	g->turn = ++t->turns;
 	g->deadline = jiffies + msecs_to_jiffies(GREETING_MS);
 	fclock_wake_at(t, &g->timer, g->deadline);
 	/* What came before its callbacks were ours. */

@@ -76,6 +76,7 @@ struct fclock_guest {
 	struct fclock_socket s;
 	struct fclock_addr from;	/* written by the accept work alone */
 	unsigned long deadline;		/* likewise */
+	u64 turn;			/* likewise: who came later has more */
 	bool refused;			/* only waits for the other side to close */
 	unsigned int got;
 	u8 buf[FCLOCK_HELLO_FRAME] __aligned(8);
@@ -103,6 +104,7 @@ struct fclock_transport {
 	struct fclock_socket listener;
 	struct work_struct accept;
 	struct fclock_guest guest[MAX_GUESTS];
+	u64 turns;			/* given so far, by the accept work */
 	/* Index node id, NULL until first configured; set once, with release. */
 	struct fclock_peer *peer[FCLOCK_MAX_NODES + 1];
 };
