@@ -403,15 +403,18 @@ static bool is_successor(struct fclock_core *core, struct fclock_peer *peer)
 	       !fclock_gone(core, &core->sb, peer->node);
 }
 
+/* Who joins by this very view was not prepared, but may be the successor. */
 static bool all_resumed(struct fclock_core *core)
 {
 	struct fclock_peer *peer;
 
 	for (peer = fclock_next_peer(core, NULL); peer;
 	     peer = fclock_next_peer(core, peer))
-		if (peer->node != core->cfg.node && peer->needs_prepare &&
+		if (peer->node != core->cfg.node &&
 		    peer->state < core->sb.state &&
-		    (peer->link == FCLOCK_LINK_UP || is_successor(core, peer)))
+		    ((peer->needs_prepare &&
+		      peer->link == FCLOCK_LINK_UP) ||
+		     is_successor(core, peer)))
 			return false;
 	return true;
 }

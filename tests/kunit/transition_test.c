@@ -781,6 +781,38 @@ static void successor_cut_off(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEFT);
 }
 
+/* It goes in the view in which its successor joins: that one was never prepared. */
+static void joiner_follows(struct kunit *test)
+{
+	struct rig *rig = test->priv;
+	struct fclock_wire_ping *ping;
+
+	rig_exit(test);
+	KUNIT_ASSERT_EQ(test, 0, rig_init(test, 1));
+	rig = test->priv;
+	ping = (void *)rig->out;
+	rig_do(rig, fclock_core_start(rig->core));
+	rig_do(rig, fclock_core_super_read(rig->core, -ENODATA, &rig->sb));
+	super_written(rig, 0);
+	KUNIT_ASSERT_EQ(test, rig->writes, 2);		/* its own join */
+	KUNIT_ASSERT_EQ(test, 0, rig_link(rig, 2));
+	wish_as(rig, 2, true, 0, 0);
+	rig_do(rig, fclock_core_leave(rig->core));
+	super_written(rig, 0);
+	rig_do(rig, fclock_core_owner_started(rig->core, 0));
+	KUNIT_ASSERT_EQ(test, rig->writes, 3);
+	KUNIT_EXPECT_EQ(test, rig->written.part[0].instance, 0);
+	KUNIT_EXPECT_EQ(test, rig->written.primary_instance, RIG_PEER(2));
+	rig_silence(rig, 2);
+	super_written(rig, 0);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 2), FCLOCK_RESUME);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEAVING);
+	memset(ping, 0, sizeof(*ping));
+	rig->state = rig->written.state;
+	rig_says(rig, 2, FCLOCK_PING, 0, sizeof(*ping));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEFT);
+}
+
 /* Left without the others' word in the middle of a PREPARE: no superblock follows the BYE. */
 static void leaves_now(struct kunit *test)
 {
@@ -861,6 +893,7 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(m_fails_alone),
 	KUNIT_CASE(hands_over),
 	KUNIT_CASE(successor_cut_off),
+	KUNIT_CASE(joiner_follows),
 	KUNIT_CASE(leaves_now),
 	KUNIT_CASE(leaves_after_copies),
 	KUNIT_CASE(returns),
