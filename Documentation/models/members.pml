@@ -159,7 +159,8 @@ inline may_take(i)
 			b = phase[i] == STARTING
 #else
 			b = phase[i] == STARTING &&
-				(i == 0 || !candidate(i, 0))
+				(candidate(i, i) -> i == 0 || !candidate(i, 0) :
+				 !candidate(i, o(i)) && (i == 0 || !in(ep[i], 0)))
 #endif
 		fi
 	fi
