@@ -18,7 +18,7 @@ import fclock  # noqa: E402
 from fclock import Checker, Volume, stage  # noqa: E402
 
 CUTS = int(os.environ.get('FCLOCK_CUTS') or
-           (8 if os.environ.get('FCLOCK_FULL') else 2))
+           (8 if os.environ.get('FCLOCK_FULL') else 1))
 SECTORS = 16384
 DISKS = {'a': '8M', 'b0': '8M', 'b1': '8M', 'm': '12M'}
 
