@@ -435,6 +435,18 @@ static void ask(struct rig *rig, struct fclock_ask *a, u8 kind, u16 slots)
 	rig_do(rig, fclock_core_ask(rig->core, a));
 }
 
+/* A trigger of slot 0 up to where only node 3's PREPARED is missing. Return: its number. */
+static u64 trigger_but_3(struct rig *rig, struct fclock_ask *a)
+{
+	u64 n;
+
+	ask(rig, a, FCLOCK_ASK_TRIGGER, 1);
+	n = rig->core->pri.number;
+	rig_gated(rig);
+	says_prepared(rig, 2, n);
+	return n;
+}
+
 /* Through all of a trigger; the answer comes when all run the new state. */
 static void trigger(struct rig *rig, u16 slots)
 {
@@ -526,10 +538,7 @@ static void prepared_of_another_instance(struct kunit *test)
 	struct fclock_ask a;
 	u64 n;
 
-	ask(rig, &a, FCLOCK_ASK_TRIGGER, 1);
-	n = rig->core->pri.number;
-	rig_gated(rig);
-	says_prepared(rig, 2, n);
+	n = trigger_but_3(rig, &a);
 	rig_cut(rig, 3);
 	/* by its state it may be older than the listed one, which may be alive */
 	rig->state = 1;
@@ -575,10 +584,7 @@ static void time_out(struct kunit *test)
 	struct fclock_ask a;
 	u64 n;
 
-	ask(rig, &a, FCLOCK_ASK_TRIGGER, 1);
-	n = rig->core->pri.number;
-	rig_gated(rig);
-	says_prepared(rig, 2, n);
+	n = trigger_but_3(rig, &a);
 	rig_time(rig, 999);
 	KUNIT_EXPECT_EQ(test, rig->writes, writes);
 	rig_time(rig, 1);
@@ -664,10 +670,7 @@ static void m_fails_with_others(struct kunit *test)
 	struct fclock_ask a;
 	u64 n;
 
-	ask(rig, &a, FCLOCK_ASK_TRIGGER, 1);
-	n = rig->core->pri.number;
-	rig_gated(rig);
-	says_prepared(rig, 2, n);
+	n = trigger_but_3(rig, &a);
 	says_prepared(rig, 3, n);
 	super_written(rig, -EIO);
 	KUNIT_EXPECT_FALSE(test, a.done);
