@@ -197,9 +197,9 @@ void w_at(struct world *w, u64 at, struct node *n,
 }
 
 /*
- * After how many events a node is looked at as a whole. That costs as much as an event
- * of three nodes, 0.5 us, so the fast build does it for each eighth (a tenth of its
- * time), and the one with sanitizers after each.
+ * After how many events a node is looked at as a whole. In a cluster of three that costs
+ * as much as an event, in one of 64 so much more that each eighth is half of the time;
+ * so the fast build does it for each eighth, the one with sanitizers after each.
  */
 #ifndef SCAN_EVERY
 #define SCAN_EVERY 8
