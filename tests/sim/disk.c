@@ -81,10 +81,8 @@ void disk_init(struct world *w)
 	       w->cls->span > W_SPAN);
 	w->sectors = w->cls->grains * W_GRAIN - 3;
 	BUG_ON(fclock_geometry_init(&w->geo, w->sectors, W_GRAIN, 0));
-	while (w->geo.slice < w->cls->slice) {
-		w->geo.slice *= 2;
-		w->geo.slices = DIV_ROUND_UP_ULL(w->geo.grains, w->geo.slice);
-	}
+	w->geo.slice = w->cls->slice;
+	w->geo.slices = DIV_ROUND_UP_ULL(w->geo.grains, w->geo.slice);
 	w_stamp(w, 0, 0, 0, 0);		/* 0 is nothing */
 	dev_init(&w->a, w->sectors);
 	dev_fill(w, &w->a, FCLOCK_TARGET_A);
@@ -197,6 +195,8 @@ static void uncount(struct world *w, struct dop *d)
 
 static u64 disk_delay(struct world *w, const struct dev *dev)
 {
+	if (w->cls->delay)
+		return w->cls->delay;
 	if (dev && dev->slow_until > w->now)
 		return w_between(w, 20 * W_MS, 900 * W_MS);
 	if (w_chance(w, 8))

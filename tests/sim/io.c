@@ -310,6 +310,10 @@ void io_work(struct node *n, unsigned int worker)
 
 	if (!w->loading || !n->running)
 		return;
+	if (w->scale) {
+		scale_work(n, worker);
+		return;
+	}
 	stream = w_mix(w->seed, (u64)n->id << 32 | worker, ++n->works);
 	was = w_chance_from(w, &stream);
 	work(n, worker);

@@ -11,6 +11,8 @@
  *                                  N on; --budget: K times as many as the class
  *                                  table says; --seconds: until that much CPU
  *                                  time is used; --wall: or that much passed
+ *   sim --scale N                  how fast 1, 2, 4, ... N owners split; is it
+ *                                  linear?
  *
  * Exit code: 0 all held, 1 something was violated, 2 usage.
  */
@@ -22,7 +24,7 @@
 
 static struct {
 	const char *only;
-	u64 seed, first, count, seconds, wall, step;
+	u64 seed, first, count, seconds, wall, step, scale;
 	bool one, trace, budget, list, shrink;
 } opt = { .first = 1, .count = 1, .step = 1 };
 
@@ -216,6 +218,7 @@ static int options(int argc, char **argv)
 		{ "set", required_argument, NULL, 'e' },
 		{ "drop", required_argument, NULL, 'd' },
 		{ "shrink", no_argument, NULL, 'k' },
+		{ "scale", required_argument, NULL, 'x' },
 		{ }
 	};
 	int o, r = 0;
@@ -236,6 +239,9 @@ static int options(int argc, char **argv)
 			break;
 		case 'k':
 			opt.shrink = true;
+			break;
+		case 'x':
+			opt.scale = strtoull(optarg, NULL, 0);
 			break;
 		case 'p':
 			opt.step = strtoull(optarg, NULL, 0);
@@ -265,7 +271,7 @@ static int options(int argc, char **argv)
 		default:
 			return 2;
 		}
-	if (!opt.step || optind != argc)
+	if (!opt.step || opt.scale > FCLOCK_MAX_NODES || optind != argc)
 		r = 2;
 	return r;
 }
@@ -283,7 +289,9 @@ int main(int argc, char **argv)
 		list();
 		return 0;
 	}
-	if (opt.one)
+	if (opt.scale)
+		r = sim_scale(opt.scale);
+	else if (opt.one)
 		r = run_one();
 	else if (opt.seconds || opt.wall)
 		r = run_timed();

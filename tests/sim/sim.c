@@ -96,6 +96,10 @@ static bool be_quiet;
 
 static void tell_replay(const struct world_class *cls, u64 seed)
 {
+	if (cls->owners) {
+		printf("\n# replay: tests/sim/run --scale %u\n", cls->nodes);
+		return;
+	}
 	printf("\n# replay: tests/sim/run --class %s --seed %llu", cls->name,
 	       seed);
 	sim_tell_class(cls);
@@ -224,7 +228,7 @@ static void step(struct world *w)
 	e.fn(w, &e);
 	if (!(w->nr_events % 16))
 		shim_rcu_run();
-	if (!(w->nr_events % SCAN_EVERY))
+	if (!w->scale && !(w->nr_events % SCAN_EVERY))
 		scan_node(w, &w->node[1 + w->nr_events / SCAN_EVERY %
 				      w->cls->nodes]);
 }
@@ -273,7 +277,7 @@ static void start_nodes(struct world *w)
 	}
 }
 
-static void run_until(struct world *w, u64 end)
+void world_run_until(struct world *w, u64 end)
 {
 	while (!w->failed && w->nr_heap && w->heap[0].key >> 35 <= end)
 		step(w);
@@ -290,7 +294,7 @@ static void settle(struct world *w)
 	w->loading = false;
 	world_mend(w);
 	while (!w->failed && w->now < end) {
-		run_until(w, w->now + W_SEC / 2);
+		world_run_until(w, w->now + W_SEC / 2);
 		if (!w->failed && scan_quiet(w, why, sizeof(why)))
 			return;
 	}
@@ -367,10 +371,15 @@ static void world_do(struct world *w)
 {
 	disk_init(w);
 	store_init(w);
+	if (w->cls->owners) {
+		start_nodes(w);
+		scale_do(w);
+		return;
+	}
 	w->loading = true;
 	start_nodes(w);
 	world_faults(w);
-	run_until(w, w->now + w->cls->ms * W_MS);
+	world_run_until(w, w->now + w->cls->ms * W_MS);
 	if (!w->failed)
 		settle(w);
 	if (!w->failed)

@@ -8,7 +8,7 @@
  * store.c: M; net.c: links; node.c: nodes, gates, asks; faults.c: what meets them;
  * io.c: bios; oracle.c: what must hold when something happens; scan.c: what must hold
  * at any time, and in the end; classes.c: clusters; shrink.c: smaller failing runs;
- * main.c: the command line.
+ * scale.c: how fast splits are; main.c: the command line.
  */
 #ifndef FCLOCK_SIM_H
 #define FCLOCK_SIM_H
@@ -52,7 +52,7 @@ struct conn;
 /* The cluster and its load. */
 #define W_SIZES(F)							\
 	F(nodes) F(slots) F(grains) F(slice) F(workers) F(span) F(ms)	\
-	F(apart) F(cache) F(settle)
+	F(apart) F(cache) F(settle) F(delay) F(owners)
 
 enum fault {
 #define F(name) W_##name,
@@ -63,13 +63,15 @@ enum fault {
 
 /**
  * struct world_class - a kind of cluster
- * @slice: grains of a slice at least
+ * @slice: grains of a slice
  * @workers: per node
  * @span: grains of a bio at most
  * @ms: under load
  * @apart: nodes start at random times, by members lists
  * @cache: KiB
  * @settle: longest time, s, until nothing waits after the last fault
+ * @delay: what each step of an operation on a device takes, us; 0: now this, now that
+ * @owners: measured is how fast so many owners split (scale.c); 0: nothing is
  */
 struct world_class {
 	const char *name;
@@ -286,6 +288,7 @@ struct world {
 	char texts[16][FCLOCK_ANSWER_TEXT];
 	unsigned int nr_texts;
 	unsigned int since_scan;
+	struct scale *scale;		/* NULL: nothing is measured */
 	/* figures */
 	u64 nr_bios, nr_triggers, nr_frames, nr_reads, nr_copies, nr_shared;
 	u64 nr_eio, nr_events, nr_crashes, nr_powers, nr_lists, nr_scans, nr_asks;
@@ -386,6 +389,7 @@ struct sim_run {
 
 /* Return: did something break? */
 bool world_run(struct sim_run *run);
+void world_run_until(struct world *w, u64 end);
 
 /* classes.c */
 extern const char *const sim_fault_names[W_FAULTS];
@@ -395,6 +399,13 @@ void sim_tell_class(const struct world_class *cls);
 
 /* shrink.c */
 int sim_shrink(const struct world_class *cls, u64 seed, unsigned int seconds);
+
+/* ----------------------------------------------------------------- scale.c */
+
+/* The load of a measurement: the next grain, written whole. */
+void scale_work(struct node *n, unsigned int worker);
+void scale_do(struct world *w);
+int sim_scale(unsigned int nodes);
 
 /* ------------------------------------------------------------------ disk.c */
 
