@@ -22,7 +22,7 @@ import threading
 import time
 from pathlib import Path
 
-from . import daemon, debug, image, paths, proto, qemu
+from . import clock, daemon, debug, image, paths, proto, qemu
 from .proto import Error
 
 
@@ -386,6 +386,10 @@ class Cluster:
             initrd = image.initramfs(kern, self.disk_dir / 'initrd.cpio',
                                      all_files)
             boot = qemu.pvh_kernel(kern.image)
+            accel = qemu.accelerator(boot, initrd)
+            if accel is qemu.TCG:
+                cmdline = [*clock.tsc_words(compile_c(
+                    paths.TREE / 'tests/guest/init/tsc.c')), *cmdline]
             spec = {
                 'name': self.name, 'run': str(self.run),
                 'disk_dir': str(self.disk_dir), 'n': n, 'mem': mem, 'smp': smp,
@@ -393,7 +397,7 @@ class Cluster:
                 'release': kern.release, 'cmdline': list(cmdline),
                 'cache': cache, 'slots': slots, 'net': net, 'ttl': ttl,
                 'owned': owned, 'qemu_args': list(qemu_args),
-                'accel': qemu.accelerator(boot, initrd),
+                'accel': accel,
                 'switch': str(compile_c(
                     paths.TREE / 'tests/guest/init/switch.c')),
                 'disks': {},

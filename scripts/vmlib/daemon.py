@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import proto, qemu
+from . import clock, proto, qemu
 
 PANIC = ('Kernel panic', 'BUG:', 'Oops', 'general protection fault',
          'Unable to handle', 'KASAN', 'RIP:')
@@ -43,6 +43,8 @@ class Guest:
         self._next = 1
         self._up = None
         self._gone = None
+        self._rate = self._judge = None
+        self._again = False
         self._exit_wanted = False
         self._stopped = False
 
@@ -51,6 +53,11 @@ class Guest:
     async def start(self):
         if self.state not in ('off', 'dead'):
             raise proto.Error(f'guest {self.nr} is {self.state}')
+        self._up = asyncio.get_running_loop().create_future()
+        self._tries = 0
+        await self._boot()
+
+    async def _boot(self):
         loop = asyncio.get_running_loop()
         for name, handler in (('control', self._control_connected),
                               ('qmp', self._qmp_connected)):
@@ -60,10 +67,9 @@ class Guest:
                 await asyncio.start_unix_server(handler, path, limit=1 << 22))
         self.state, self.why = 'booting', ''
         self._exit_wanted = False
-        self._up, self._gone = loop.create_future(), loop.create_future()
+        self._gone = loop.create_future()
         self.boots += 1
-        with open(self.run / 'console.log', 'a') as f:
-            f.write(f'---- start {self.boots} of guest {self.nr} ----\n')
+        self._note(f'start {self.boots}')
         self.log_start = os.path.getsize(self.run / 'console.log')
         argv = qemu.command_line(self.daemon.spec, self.nr, self.run,
                                  self.daemon.spec['accel'])
@@ -84,6 +90,49 @@ class Guest:
         except asyncio.TimeoutError:
             raise proto.Error(f'guest {self.nr} did not come up in {timeout} s'
                               f'\n{self.tail()}') from None
+
+    def _hello(self, payload):
+        words = dict(w.split(b'=') for w in payload.split() if b'=' in w)
+        if clock.looks_right(int(words[b'ms']) / 1000,
+                             time.monotonic() - self._began):
+            self._is_up()
+        else:
+            self._judge = asyncio.ensure_future(self._judge_clock())
+
+    async def _judge_clock(self):
+        """The guest is up if its clock is right, else it boots once more."""
+        self._rate = clock.Rate(self._control.write)
+        rate = await self._rate.measure()
+        self._judge = None
+        if clock.fits(rate):
+            self._is_up()
+            return
+        why = f"its clock ran {rate:.2g} times as fast as the host's"
+        self._note(why)
+        self._tries += 1
+        if self._tries == clock.TRIES:
+            self._fail(f'{why}, {self._tries} times')
+        self._again = not self._up.done()
+        await self.kill()
+        if self._again:
+            self._again = False
+            await self._boot()
+
+    def _is_up(self):
+        self.state = 'up'
+        self.boot_seconds = time.monotonic() - self._began
+        if not self._up.done():
+            self._up.set_result(None)
+
+    def _fail(self, why):
+        """Whoever waits for the guest hears why it does not come up."""
+        if not self._up.done():
+            self._up.set_exception(proto.Error(f'guest {self.nr}: {why}'))
+            self._up.exception()
+
+    def _note(self, text):
+        with open(self.run / 'console.log', 'a') as f:
+            f.write(f'---- guest {self.nr}: {text} ----\n')
 
     def _exited(self, fd):
         asyncio.get_running_loop().remove_reader(fd)
@@ -109,11 +158,11 @@ class Guest:
             writer.write(proto.frame(proto.LOST, self.why.encode() or b'killed'))
             writer.close()
         self._streams.clear()
-        if not self._up.done():
-            self._up.set_exception(proto.Error(
-                f'guest {self.nr} ended while booting: {self.why}\n'
-                f'{self.tail()}'))
-            self._up.exception()
+        if self._judge:
+            self._judge.cancel()
+            self._judge = None
+        if not self._again:
+            self._fail(f'ended while booting: {self.why}\n{self.tail()}')
         self._gone.set_result(None)
 
     def _reason(self, code):
@@ -214,10 +263,10 @@ class Guest:
 
     def _from_guest(self, kind, stream, payload):
         if kind == proto.HELLO:
-            self.state = 'up'
-            self.boot_seconds = time.monotonic() - self._began
-            if not self._up.done():
-                self._up.set_result(None)
+            self._hello(payload)
+            return
+        if kind == proto.PONG and self._rate:
+            self._rate.pong(payload)
             return
         client = self._streams.get(stream)
         if not client:

@@ -131,8 +131,22 @@ def check_life(t, c):
     c[3].start()
 
 
+def check_clock(t):
+    """tsc_early_khz: the guest believes what a bad measurement tells it."""
+    try:
+        with lib.Cluster(n=1, module=None, cmdline=['tsc_early_khz=40000']) as c:
+            if c.status()['accel'] != 'tcg,thread=multi':
+                t.skip('a clock too fast', 'only an emulated CPU believes it')
+                return
+            t.ok(False, 'a guest whose clock is too fast does not come up')
+    except lib.Error as e:
+        t.like(str(e), 'its clock ran [0-9.]+ times as fast .*, 3 times',
+               'a guest whose clock is too fast does not come up')
+
+
 with lib.test(n=3, shared={'a': '64M', 'm': '16M'}, disks={'x': '8M'}) as (t, c):
     check_exec(t, c)
     check_disks(t, c)
     check_links(t, c)
     check_life(t, c)
+    check_clock(t)

@@ -717,6 +717,7 @@ static void handle_frame(const struct frame *f, char *p)
 {
 	struct stream *s = find_stream(f->stream);
 	uint32_t v = 0;
+	int64_t ms;
 
 	if (f->len >= 4)
 		memcpy(&v, p, 4);
@@ -725,7 +726,8 @@ static void handle_frame(const struct frame *f, char *p)
 		start_stream(f->stream, p, f->len);
 		return;
 	case F_PING:
-		send_frame(F_PONG, f->stream, p, f->len < CHUNK ? f->len : CHUNK);
+		ms = now_ms();
+		send_frame(F_PONG, f->stream, &ms, sizeof(ms));
 		return;
 	case F_SYSRQ:
 		if (f->len)
