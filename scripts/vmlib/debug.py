@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Guests whose kernel looks for bugs: what the runners of tests share.
 
-FCLOCK_DEBUG=debug|leaks|kcsan in the environment says which (scripts/kernel-debug);
-without it everything here does nothing.
+FCLOCK_DEBUG=debug|leaks|kcsan|faults in the environment says which
+(scripts/kernel-debug); without it everything here does nothing.
 """
 import os
 import re
@@ -11,8 +11,9 @@ import subprocess
 from . import paths
 
 MEM = 1024
-SLOW = {'': 1, 'debug': 4, 'leaks': 12, 'kcsan': 4}
+SLOW = {'': 1, 'debug': 4, 'leaks': 12, 'kcsan': 4, 'faults': 2}
 WORDS = {'': [], 'debug': ['kasan_multi_shot'], 'kcsan': [],
+         'faults': [],
          'leaks': ['kasan_multi_shot', 'kmemleak=on']}
 
 # Otherwise it scans when it likes; a scan takes seconds.
@@ -36,7 +37,7 @@ head -c 6000 kmemleak; echo clear >kmemleak
 
 
 def flavour():
-    """"debug", "leaks", "kcsan", or "" for kernels of every day."""
+    """"debug", "leaks", "kcsan", "faults", or "" for kernels of every day."""
     return os.environ.get('FCLOCK_DEBUG') or ''
 
 
@@ -46,11 +47,12 @@ def slow():
 
 
 def add_arguments(parser):
-    """--debug, --leaks and --kcsan, for the runners."""
+    """--debug, --leaks, --kcsan and --faults, for the runners."""
     for name, what in (('debug', 'looks for bugs'),
                        ('leaks', 'looks for memory leaks too, which takes it '
                         'three times as long'),
-                       ('kcsan', 'looks for data races')):
+                       ('kcsan', 'looks for data races'),
+                       ('faults', 'can fail on request')):
         parser.add_argument(f'--{name}', action='store_const', const=name,
                             dest='flavour', help=f'on a kernel that {what}, '
                             'with more memory and time (scripts/kernel-debug; '
@@ -62,7 +64,7 @@ def choose(args):
     if not args.flavour:
         return
     os.environ['FCLOCK_DEBUG'] = args.flavour
-    kernel = 'kcsan' if args.flavour == 'kcsan' else 'debug'
+    kernel = 'debug' if args.flavour == 'leaks' else args.flavour
     args.kernel = args.kernel or _kernel_debug(kernel)
     args.module = args.module or _kernel_debug(kernel, '--module')
     args.slow = max(args.slow, slow())
