@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What an owner knows of split grains, in core: a flat bitmap per slot, valid
- * slice by slice. A slice's bits are of the generation in slice_gen[]; a
- * trigger changes nothing here but the generation it began (fresh), and a slice
- * of an older one is emptied when it is next looked at. That keeps the
- * trigger O(1). Bits are set only after a commit that returned success (invariant 2).
+ * slice by slice. Bits are set only after a commit that returned success (invariant 2).
+ *
+ * Neither a trigger nor a view walks the slices, for there may be 65536 of them and this
+ * is done under the lock. They begin a new era, and each slice carries the stamp of the era in
+ * which its bits were last known to be right. When it is looked at in a later one:
+ *
+ *   a trigger began that era's generation       it is empty
+ *   views lie between, and this node owned it   its bits are right: nobody else could
+ *   in all of them                              write them
+ *   anything else                               it is read again
  */
 #include <linux/bitmap.h>
 #include "core-private.h"
@@ -24,15 +30,50 @@ static u32 slice_grains(struct fclock_core *core, u64 slice)
 	return min_t(u64, geo->slice, geo->grains - first);
 }
 
-static void slice_empty(struct fclock_core *core, unsigned int slot, u64 slice)
+static bool slice_mine(struct fclock_core *core, u64 slice)
 {
-	struct fclock_owned_slot *os = owned(core, slot);
-	u64 first = slice * core->sb.geo.slice;
+	return fclock_slice_owner(&core->sb, slice) == core->cfg.node;
+}
 
-	bitmap_clear(os->bits, first, slice_grains(core, slice));
-	os->slice_gen[slice] = core->sb.slot[slot].generation;
-	os->slice_split[slice] = 0;
+/* The bits of @slice, as they are, are right from now on. */
+static void slice_right(struct fclock_core *core, struct fclock_owned_slot *os,
+			u64 slice)
+{
+	os->slice_era[slice] = os->era[0].stamp;
+	os->split += os->slice_split[slice];
 	os->known++;
+}
+
+static void slice_empty(struct fclock_core *core, struct fclock_owned_slot *os,
+			u64 slice)
+{
+	bitmap_clear(os->bits, slice * core->sb.geo.slice,
+		     slice_grains(core, slice));
+	os->slice_split[slice] = 0;
+	slice_right(core, os, slice);
+}
+
+/* Without the stamp of the newest era: was it owned here ever since it was last known? */
+static bool slice_kept(struct fclock_core *core, struct fclock_owned_slot *os,
+		       u64 slice)
+{
+	const struct fclock_era *era = os->era;
+	unsigned int i;
+
+	for (i = 0; i < FCLOCK_ERAS && era[i].stamp; i++) {
+		if (fclock_owner_among(core->sb.uuid, era[i].owners, slice) !=
+		    core->cfg.node)
+			return false;
+		if (os->slice_era[slice] == era[i].stamp) {
+			slice_right(core, os, slice);
+			return true;
+		}
+		if (era[i].fresh) {
+			slice_empty(core, os, slice);
+			return true;
+		}
+	}
+	return false;
 }
 
 /**
@@ -42,16 +83,11 @@ static void slice_empty(struct fclock_core *core, unsigned int slot, u64 slice)
 bool fclock_slice_known(struct fclock_core *core, unsigned int slot, u64 slice)
 {
 	struct fclock_owned_slot *os = owned(core, slot);
-	u64 generation = core->sb.slot[slot].generation;
 
-	if (!os->bits)
+	if (!os->bits || !os->era[0].stamp)
 		return false;
-	if (os->slice_gen[slice] == generation)
-		return true;
-	if (os->fresh != generation)
-		return false;
-	slice_empty(core, slot, slice);
-	return true;
+	return os->slice_era[slice] == os->era[0].stamp ||
+	       slice_kept(core, os, slice);
 }
 
 /* Slots of @slots in which @grain, of a known slice, is not split. */
@@ -129,11 +165,6 @@ static bool slice_all_known(struct fclock_core *core, u16 slots, u64 slice)
 		if ((slots & BIT(s)) && !fclock_slice_known(core, s, slice))
 			return false;
 	return true;
-}
-
-static bool slice_mine(struct fclock_core *core, u64 slice)
-{
-	return fclock_slice_owner(&core->sb, slice) == core->cfg.node;
 }
 
 /* Slices that one grant looks at in each direction: bounds the time under the lock. */
@@ -233,13 +264,26 @@ void fclock_bits_loaded(struct fclock_core *core, struct fclock_load *load)
 	u32 i, nr = slice_grains(core, load->slice);
 
 	if (!os->bits || load->generation != core->sb.slot[load->slot].generation ||
+	    !slice_mine(core, load->slice) ||
 	    fclock_slice_known(core, load->slot, load->slice))
 		return;
-	slice_empty(core, load->slot, load->slice);
+	bitmap_clear(os->bits, first, nr);
 	for_each_set_bit(i, load->bits, nr)
 		__set_bit(first + i, os->bits);
 	os->slice_split[load->slice] = bitmap_weight(load->bits, nr);
-	os->split += os->slice_split[load->slice];
+	slice_right(core, os, load->slice);
+}
+
+static void era_begin(struct fclock_core *core, struct fclock_owned_slot *os,
+		      bool fresh)
+{
+	os->era[0] = (struct fclock_era) {
+		.stamp = ++core->own.stamps,
+		.owners = core->sb.owners,
+		.fresh = fresh,
+	};
+	os->split = 0;
+	os->known = 0;
 }
 
 /* A generation begins while this node owns: everything is unsplit, without a look at M. */
@@ -247,9 +291,8 @@ void fclock_bits_trigger(struct fclock_core *core, unsigned int slot)
 {
 	struct fclock_owned_slot *os = owned(core, slot);
 
-	os->fresh = core->sb.slot[slot].generation;
-	os->split = 0;
-	os->known = 0;
+	memset(os->era, 0, sizeof(os->era));
+	era_begin(core, os, true);
 }
 
 /* Nothing in core is to be trusted any more: ownership begins or ended. */
@@ -257,43 +300,25 @@ void fclock_bits_forget(struct fclock_core *core, unsigned int slot)
 {
 	struct fclock_owned_slot *os = owned(core, slot);
 
-	os->fresh = 0;
-	os->split = 0;
-	os->known = 0;
-	if (os->slice_gen)
-		memset(os->slice_gen, 0,
-		       core->sb.geo.slices * sizeof(*os->slice_gen));
+	memset(os->era, 0, sizeof(os->era));
+	era_begin(core, os, false);
 }
 
-static void slot_moved(struct fclock_core *core, const struct fclock_super *old,
-		       unsigned int slot)
-{
-	struct fclock_owned_slot *os = owned(core, slot);
-	u64 slice;
-
-	for (slice = 0; slice < core->sb.geo.slices; slice++) {
-		bool mine = fclock_slice_owner(old, slice) == core->cfg.node &&
-			    slice_mine(core, slice);
-
-		if (mine) {
-			fclock_slice_known(core, slot, slice);
-			continue;
-		}
-		if (os->slice_gen[slice] == core->sb.slot[slot].generation) {
-			os->split -= os->slice_split[slice];
-			os->known--;
-		}
-		os->slice_gen[slice] = 0;
-	}
-	os->fresh = 0;
-}
-
-/* The owner list changed: what stays here is kept, all else is read anew if it ever returns. */
-void fclock_bits_moved(struct fclock_core *core, const struct fclock_super *old)
+/*
+ * The owner list changed: what stays here is kept, all else is read anew if it ever
+ * returns.
+ */
+void fclock_bits_moved(struct fclock_core *core)
 {
 	unsigned int s;
 
-	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
-		if (owned(core, s)->bits)
-			slot_moved(core, old, s);
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
+		struct fclock_owned_slot *os = owned(core, s);
+
+		if (!os->bits)
+			continue;
+		memmove(&os->era[1], &os->era[0],
+			sizeof(os->era) - sizeof(os->era[0]));
+		era_begin(core, os, false);
+	}
 }

@@ -175,6 +175,7 @@ void fclock_owner_retry(struct fclock_core *core);
 void fclock_owner_timer(struct fclock_core *core, u64 now);
 void fclock_owner_detach(struct fclock_core *core, unsigned int slot);
 u16 fclock_owner_complete(struct fclock_core *core);
+void fclock_owner_tell_complete(struct fclock_core *core);
 u32 fclock_owner_encode(struct fclock_core *core, struct fclock_peer *peer,
 			struct fclock_out *out, struct fclock_msg *msg,
 			void *payload);
@@ -209,8 +210,7 @@ void fclock_bits_set(struct fclock_core *core, unsigned int slot, u64 first,
 void fclock_bits_loaded(struct fclock_core *core, struct fclock_load *load);
 void fclock_bits_trigger(struct fclock_core *core, unsigned int slot);
 void fclock_bits_forget(struct fclock_core *core, unsigned int slot);
-void fclock_bits_moved(struct fclock_core *core,
-		       const struct fclock_super *old);
+void fclock_bits_moved(struct fclock_core *core);
 
 /* transition.c */
 void fclock_prepare(struct fclock_core *core, struct fclock_peer *peer,

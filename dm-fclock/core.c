@@ -183,14 +183,14 @@ void fclock_update_paths(struct fclock_core *core)
 }
 
 void fclock_core_attach(struct fclock_core *core, unsigned int slot,
-			unsigned long *bits, u64 *slice_gen, u32 *slice_split)
+			unsigned long *bits, u64 *slice_era, u32 *slice_split)
 {
 	struct fclock_owned_slot *os = &core->own.slot[slot];
 
 	lockdep_assert_held(core->lock);
 
 	os->bits = bits;
-	os->slice_gen = slice_gen;
+	os->slice_era = slice_era;
 	os->slice_split = slice_split;
 	fclock_bits_forget(core, slot);
 	core->attached |= BIT(slot);
@@ -284,11 +284,13 @@ int fclock_receive_list(struct fclock_core *core, struct fclock_peer *peer,
 }
 
 static int receive_ping(struct fclock_core *core, struct fclock_peer *peer,
+			const struct fclock_msg *msg,
 			const struct fclock_wire_ping *ping)
 {
 	unsigned int s;
 
-	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+	/* counted in an older state: of a generation, or of slices, that were others */
+	for (s = 0; s < FCLOCK_MAX_SLOTS && msg->state >= core->sb.state; s++)
 		peer->split[s] = le64_to_cpu(ping->split[s]);
 	return fclock_receive_list(core, peer, le64_to_cpu(ping->epoch),
 			    le64_to_cpu(ping->members));
@@ -329,7 +331,7 @@ static int dispatch(struct fclock_core *core, struct fclock_peer *peer,
 	case FCLOCK_ABORT:
 		return receive_super(core, peer, msg, payload);
 	case FCLOCK_PING:
-		return receive_ping(core, peer, payload);
+		return receive_ping(core, peer, msg, payload);
 	case FCLOCK_BYE:
 		receive_bye(core, peer);
 		return 0;
@@ -501,7 +503,8 @@ u64 fclock_core_split(struct fclock_core *core, unsigned int slot)
 		split += node == core->cfg.node ? core->own.slot[slot].split :
 			 core->peer[node].split[slot];
 	}
-	return split;
+	/* while slices move both owners may have counted one */
+	return min(split, core->sb.geo.grains);
 }
 
 u64 fclock_core_shared_locks(struct fclock_core *core, unsigned int slot)

@@ -220,15 +220,30 @@ struct fclock_load {
 	unsigned long bits[FCLOCK_MAX_SLICE / BITS_PER_LONG];
 };
 
+/* Views that an owner remembers: what it knew before the last one is read again. */
+#define FCLOCK_ERAS		4
+
+/**
+ * struct fclock_era - a time in which neither the generation of a slot nor the owners
+ * changed
+ * @stamp: names it; 0: there is none
+ * @owners: who owned in it
+ * @fresh: the generation began in it: slices without its stamp are empty
+ */
+struct fclock_era {
+	u64 stamp;
+	u64 owners;
+	bool fresh;
+};
+
 /* One slot at the owner. The memory comes with fclock_core_attach(). */
 struct fclock_owned_slot {
 	unsigned long *bits;		/* flat, bit = grain, set after the commit */
-	u64 *slice_gen;			/* generation that the slice's bits are of, by slice */
+	u64 *slice_era;			/* in which the slice's bits were last known to be right */
 	u32 *slice_split;		/* set bits in the slice */
-	/* generation that began while this node owned: slices not of it are empty */
-	u64 fresh;
-	u64 split;			/* set bits in slices known */
-	u64 known;			/* slices known to be of the current generation */
+	struct fclock_era era[FCLOCK_ERAS];	/* newest first; one generation */
+	u64 split;			/* set bits in slices known in the newest era */
+	u64 known;			/* those slices */
 };
 
 struct fclock_owner {
@@ -239,7 +254,10 @@ struct fclock_owner {
 	bool committing;
 	u64 start_at;			/* start_owner failed: again then, ms */
 	u16 failing;			/* slots that this owner wants offline */
-	u64 grains;			/* in its slices */
+	u64 grains;			/* in its slices, of those below @counted */
+	u64 counted;
+	u64 stamps;			/* eras so far */
+	u16 told;			/* complete slots, in this state */
 	struct fclock_owned_slot slot[FCLOCK_MAX_SLOTS];
 	struct rb_root_cached held[FCLOCK_MAX_SLOTS];	/* shared locks, interval trees */
 	struct rb_root splits_tree;
@@ -268,6 +286,7 @@ struct fclock_wish {
 	bool valid;
 	bool joined;
 	u16 attached, offline, complete;
+	u64 state;			/* in which it was said */
 	char host[FCLOCK_HOST_LEN];
 };
 
@@ -521,11 +540,11 @@ void fclock_core_leave(struct fclock_core *core);
 void fclock_core_leave_now(struct fclock_core *core);
 /**
  * fclock_core_attach - a copy device of @slot appeared on this node
- * @bits: zeroed bitmap of geo.grains bits; @slice_gen, @slice_split: zeroed arrays of
+ * @bits: zeroed bitmap of geo.grains bits; @slice_era, @slice_split: zeroed arrays of
  * geo.slices elements. They belong to the core until fclock_core_detached() is true.
  */
 void fclock_core_attach(struct fclock_core *core, unsigned int slot,
-			unsigned long *bits, u64 *slice_gen, u32 *slice_split);
+			unsigned long *bits, u64 *slice_era, u32 *slice_split);
 /* The copy device goes: from now on nothing new is copied to it here. */
 void fclock_core_detach(struct fclock_core *core, unsigned int slot);
 /* No copy or commit for the slot is under way here any more, its memory is the caller's. */

@@ -192,32 +192,75 @@ static bool slice_ready(struct fclock_core *core, u16 slots, u64 slice)
 	return ready;
 }
 
-/* One more block of the walk through all bitmaps, which makes `split` exact and runs long. */
+/*
+ * Slices that the walks below look at in one go, under the lock: who owns each of them costs
+ * a hash for every owner.
+ */
+static u64 slices_at_once(struct fclock_core *core)
+{
+	return 64 + 16384 / (hweight64(core->sb.owners) + 3);
+}
+
+/* Some more of the grains in the slices of this owner. Return: all are counted. */
+static bool owner_count(struct fclock_core *core)
+{
+	const struct fclock_geometry *geo = &core->sb.geo;
+	struct fclock_owner *own = &core->own;
+	u64 first, stop = min(own->counted + slices_at_once(core), geo->slices);
+
+	if (core->sb.owners == fclock_node_bit(core->cfg.node)) {
+		own->grains = geo->grains;
+		own->counted = geo->slices;
+	}
+	for (; own->counted < stop; own->counted++) {
+		if (fclock_slice_owner(&core->sb, own->counted) !=
+		    core->cfg.node)
+			continue;
+		first = own->counted * geo->slice;
+		own->grains += fclock_slice_end(core, first) - first + 1;
+	}
+	return own->counted == geo->slices;
+}
+
+/* Reads the block that the walk stands at. Return: the walk has to wait. */
+static bool scan_slice(struct fclock_core *core)
+{
+	struct fclock_owner *own = &core->own;
+
+	if (fclock_slice_owner(&core->sb, own->scan_slice) != core->cfg.node ||
+	    fclock_slice_known(core, own->scan_slot, own->scan_slice))
+		return false;
+	/* leave room for what somebody waits for */
+	if (own->nr_loading >= FCLOCK_LOADS / 2)
+		return true;
+	load_start(core, own->scan_slot, own->scan_slice);
+	return false;
+}
+
+/* Some more of the walk through all bitmaps, which makes `split` exact and runs long. */
 static void owner_scan(struct fclock_core *core)
 {
 	struct fclock_owner *own = &core->own;
 	u16 active = fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
-	unsigned int looked = 0;
+	u64 looked = 0, most = slices_at_once(core);
 
-	while (own->scan_slot < FCLOCK_MAX_SLOTS && looked++ < 4096) {
+	if (!owner_count(core)) {
+		fclock_arm(core, core->ops->now(core) + 1);
+		return;
+	}
+	while (own->scan_slot < FCLOCK_MAX_SLOTS && looked++ < most) {
 		struct fclock_owned_slot *os = &own->slot[own->scan_slot];
 
 		if (!(active & BIT(own->scan_slot)) || !os->bits ||
 		    (own->failing & BIT(own->scan_slot)) ||
-		    os->fresh == core->sb.slot[own->scan_slot].generation ||
+		    os->era[0].fresh ||
 		    own->scan_slice >= core->sb.geo.slices) {
 			own->scan_slot++;
 			own->scan_slice = 0;
 			continue;
 		}
-		if (fclock_slice_owner(&core->sb, own->scan_slice) ==
-		    core->cfg.node &&
-		    !fclock_slice_known(core, own->scan_slot, own->scan_slice)) {
-			/* leave room for what somebody waits for */
-			if (own->nr_loading >= FCLOCK_LOADS / 2)
-				return;
-			load_start(core, own->scan_slot, own->scan_slice);
-		}
+		if (scan_slice(core))
+			return;
 		own->scan_slice++;
 	}
 	if (own->scan_slot < FCLOCK_MAX_SLOTS)
@@ -244,8 +287,7 @@ void fclock_core_loaded(struct fclock_core *core, struct fclock_load *load)
 		}
 	}
 	list_move_tail(&load->list, &core->own.free_loads);
-	if (fclock_owner_complete(core))
-		fclock_wish(core);
+	fclock_owner_tell_complete(core);
 	fclock_progress(core);
 	fclock_owner_retry(core);
 	fclock_settle(core);
@@ -444,8 +486,10 @@ void fclock_owner_handle_list(struct fclock_core *core, struct list_head *list)
 void fclock_owner_retry(struct fclock_core *core)
 {
 	fclock_owner_handle_list(core, &core->own.queue);
-	if (core->own.active && core->own.ready && !core->prep.number)
+	if (core->own.active && core->own.ready && !core->prep.number) {
 		owner_scan(core);
+		fclock_owner_tell_complete(core);
+	}
 }
 
 /* A client that asks in @state has dropped what it asked in older ones. */
@@ -599,21 +643,6 @@ static void owner_drop_old(struct fclock_core *core)
 		}
 }
 
-/* Grains in the slices of this owner. */
-static u64 owner_grains(struct fclock_core *core)
-{
-	const struct fclock_geometry *geo = &core->sb.geo;
-	u64 slice, grains = 0;
-
-	if (core->sb.owners == fclock_node_bit(core->cfg.node))
-		return geo->grains;
-	for (slice = 0; slice < geo->slices; slice++)
-		if (fclock_slice_owner(&core->sb, slice) == core->cfg.node)
-			grains += fclock_slice_end(core, slice * geo->slice) -
-				  slice * geo->slice + 1;
-	return grains;
-}
-
 /* One at a time. A start under way began before what this one is for. */
 static void owner_start(struct fclock_core *core)
 {
@@ -680,7 +709,7 @@ void fclock_owner_adopt(struct fclock_core *core,
 	} else if (!mine && core->own.active) {
 		owner_end(core);
 	} else if (mine && old->owners != core->sb.owners) {
-		fclock_bits_moved(core, old);
+		fclock_bits_moved(core);
 		/* what other owners wrote is not to be read from old buffers */
 		owner_start(core);
 	}
@@ -692,8 +721,11 @@ void fclock_owner_adopt(struct fclock_core *core,
 		    core->sb.slot[s].generation != old->slot[s].generation)
 			owner_generation(core, s);
 	}
-	if (mine && (old->owners != core->sb.owners || !core->own.grains))
-		core->own.grains = owner_grains(core);
+	if (old->owners != core->sb.owners) {
+		core->own.grains = 0;
+		core->own.counted = 0;
+	}
+	core->own.told = 0;
 	core->own.failing &= ~ended;
 	core->own.scan_slot = 0;
 	core->own.scan_slice = 0;

@@ -37,9 +37,8 @@ static u64 fclock_slice_hash(const u8 *uuid, u64 slice)
 	return fclock_mix(hash ^ (slice + FCLOCK_HASH_STEP));
 }
 
-unsigned int fclock_slice_owner(const struct fclock_super *sb, u64 slice)
+unsigned int fclock_owner_among(const u8 *uuid, u64 owners, u64 slice)
 {
-	u64 owners = sb->owners;
 	u64 hash, score, best = 0;
 	unsigned int id, owner = 0;
 
@@ -47,7 +46,7 @@ unsigned int fclock_slice_owner(const struct fclock_super *sb, u64 slice)
 	if (!(owners & (owners - 1)))
 		return owners ? ilog2(owners) + 1 : 0;
 
-	hash = fclock_slice_hash(sb->uuid, slice);
+	hash = fclock_slice_hash(uuid, slice);
 	for (id = 1; id <= FCLOCK_MAX_NODES; id++) {
 		if (!(owners & BIT_ULL(id - 1)))
 			continue;
@@ -59,4 +58,9 @@ unsigned int fclock_slice_owner(const struct fclock_super *sb, u64 slice)
 		}
 	}
 	return owner;
+}
+
+unsigned int fclock_slice_owner(const struct fclock_super *sb, u64 slice)
+{
+	return fclock_owner_among(sb->uuid, sb->owners, slice);
 }

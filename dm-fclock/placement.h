@@ -16,4 +16,7 @@
  */
 unsigned int fclock_slice_owner(const struct fclock_super *sb, u64 slice);
 
+/* The same for the volume @uuid if @owners (bit id - 1) owned. */
+unsigned int fclock_owner_among(const u8 *uuid, u64 owners, u64 slice);
+
 #endif

@@ -102,13 +102,12 @@ static void view_node(struct fclock_core *core, struct fclock_super *next,
 
 static unsigned int lowest_participant(struct fclock_core *core,
 				       const struct fclock_super *sb,
-				       bool connected, u16 attached)
+				       bool connected)
 {
 	unsigned int node;
 
 	for (node = 1; node <= FCLOCK_MAX_NODES; node++)
 		if (sb->part[node - 1].instance &&
-		    (sb->part[node - 1].attached & attached) == attached &&
 		    (!connected ||
 		     core->peer[node].link == FCLOCK_LINK_UP))
 			return node;
@@ -121,23 +120,36 @@ static void view_primary(struct fclock_core *core, struct fclock_super *next)
 	unsigned int node = core->cfg.node;
 
 	if (next->part[node - 1].instance != core->instance) {
-		node = lowest_participant(core, next, true, 0);
+		node = lowest_participant(core, next, true);
 		if (!node)
-			node = lowest_participant(core, next, false, 0);
+			node = lowest_participant(core, next, false);
 	}
 	next->primary = node;
 	next->primary_instance = node ? next->part[node - 1].instance : 0;
 }
 
-/* Participants that have the copies of all active slots may own; one of them does. */
-static void view_owners(struct fclock_core *core, struct fclock_super *next)
+/*
+ * Every participant that has the copies of all active slots owns its share of the
+ * slices; all participants do while no slot is active, so that the first trigger
+ * needs no view.
+ */
+static void view_owners(struct fclock_super *next)
 {
 	u16 active = fclock_slots_in(next, FCLOCK_SLOT_ACTIVE);
-	unsigned int node = next->primary;
+	unsigned int node;
 
-	if (!node || (next->part[node - 1].attached & active) != active)
-		node = lowest_participant(core, next, false, active);
-	next->owners = node ? fclock_node_bit(node) : 0;
+	next->owners = 0;
+	for (node = 1; node <= FCLOCK_MAX_NODES; node++)
+		if (fclock_listed_instance(next, node) &&
+		    (next->part[node - 1].attached & active) == active)
+			next->owners |= fclock_node_bit(node);
+}
+
+/* What @peer says of its own slices in this state: they were others in older ones. */
+static u16 complete_at(struct fclock_core *core, const struct fclock_peer *peer)
+{
+	return peer->wish.valid && peer->wish.state == core->sb.state ?
+	       peer->wish.complete : 0;
 }
 
 /* A copy is complete when every owner found all of its slices split. */
@@ -150,8 +162,7 @@ static void view_complete(struct fclock_core *core, struct fclock_super *next)
 		return;
 	for (node = 1; node <= FCLOCK_MAX_NODES; node++)
 		if (core->sb.owners & fclock_node_bit(node))
-			complete &= core->peer[node].wish.valid ?
-				    core->peer[node].wish.complete : 0;
+			complete &= complete_at(core, &core->peer[node]);
 	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
 		if (complete & BIT(s))
 			next->slot[s].state = FCLOCK_SLOT_COMPLETE;
@@ -167,7 +178,7 @@ static void build_view(struct fclock_core *core, struct fclock_super *next)
 		view_node(core, next, node);
 	view_complete(core, next);
 	view_primary(core, next);
-	view_owners(core, next);
+	view_owners(next);
 }
 
 static bool view_differs(struct fclock_core *core)
@@ -448,7 +459,6 @@ static void forget_wishes(struct fclock_core *core)
 	for (peer = fclock_next_peer(core, NULL); peer;
 	     peer = fclock_next_peer(core, peer)) {
 		peer->wish.offline &= ~ended;
-		peer->wish.complete &= ~ended;
 	}
 }
 
@@ -600,10 +610,11 @@ static void wish_set(struct fclock_core *core, struct fclock_peer *peer,
 		if (core->sb.slot[s].generation > state)
 			stale |= BIT(s);
 	peer->wish.valid = true;
+	peer->wish.state = state;
 	peer->wish.joined = ask->flags & FCLOCK_WISH_JOINED;
 	peer->wish.attached = le16_to_cpu(ask->attached);
 	peer->wish.offline = le16_to_cpu(ask->offline) & ~stale;
-	peer->wish.complete = le16_to_cpu(ask->complete) & ~stale;
+	peer->wish.complete = le16_to_cpu(ask->complete);
 	memcpy(peer->wish.host, ask->host, sizeof(peer->wish.host));
 }
 

@@ -218,7 +218,8 @@ u16 fclock_owner_complete(struct fclock_core *core)
 	u16 complete = 0;
 	unsigned int s;
 
-	if (!core->own.active || !core->own.ready)
+	if (!core->own.active || !core->own.ready ||
+	    core->own.counted < core->sb.geo.slices)
 		return 0;
 	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
 		if (core->sb.slot[s].state == FCLOCK_SLOT_ACTIVE &&
@@ -226,6 +227,17 @@ u16 fclock_owner_complete(struct fclock_core *core)
 		    core->own.slot[s].split == core->own.grains)
 			complete |= BIT(s);
 	return complete;
+}
+
+/* Once for each state: the primary believes only what was said in its own. */
+void fclock_owner_tell_complete(struct fclock_core *core)
+{
+	u16 complete = fclock_owner_complete(core);
+
+	if (!(complete & ~core->own.told))
+		return;
+	core->own.told = complete;
+	fclock_wish(core);
 }
 
 void fclock_core_committed(struct fclock_core *core, u16 failed)
@@ -246,8 +258,7 @@ void fclock_core_committed(struct fclock_core *core, u16 failed)
 		fclock_owner_fail(core, failed & all);
 	fclock_owner_handle_list(core, &waiters);
 	commit_start(core);
-	if (fclock_owner_complete(core))
-		fclock_wish(core);
+	fclock_owner_tell_complete(core);
 	fclock_progress(core);
 	fclock_owner_retry(core);
 	fclock_settle(core);

@@ -117,6 +117,7 @@ void fclock_progress(struct fclock_core *core)
 /* Drops what the new superblock ends; tells what an operator would want to know. */
 static void adopt_slots(struct fclock_core *core)
 {
+	struct fclock_peer *peer;
 	u16 triggered = 0, changed = 0;
 	unsigned int s;
 
@@ -124,8 +125,12 @@ static void adopt_slots(struct fclock_core *core)
 		const struct fclock_slot *was = &core->old.slot[s];
 		const struct fclock_slot *is = &core->sb.slot[s];
 
-		if (was->generation != is->generation)
+		if (was->generation != is->generation) {
 			triggered |= BIT(s);
+			for (peer = fclock_next_peer(core, NULL); peer;
+			     peer = fclock_next_peer(core, peer))
+				peer->split[s] = 0;
+		}
 		if (was->state != is->state ||
 		    was->generation != is->generation)
 			changed |= BIT(s);

@@ -42,6 +42,8 @@ struct rig {
 	u8 out[FCLOCK_FRAME_MAX] __aligned(8);	/* payloads made here */
 	u64 seq[RIG_NODES + 1];
 	u64 state;			/* that peers say */
+	u8 uuid;			/* each byte of it */
+	u64 owners;			/* not 0: instead of one */
 	unsigned long bits[2][BITS_TO_LONGS(RIG_GRAINS)];
 	u64 slice_gen[2][RIG_SLICES];
 	u32 slice_split[2][RIG_SLICES];
@@ -183,6 +185,7 @@ static inline int rig_init(struct kunit *test, unsigned int node)
 	rig->test = test;
 	rig->now = 100000;
 	rig->chance = 5;
+	rig->uuid = 0x77;
 	spin_lock_init(&rig->lock);
 	cfg->node = node;
 	cfg->peers = 7 & ~fclock_node_bit(node);
@@ -191,7 +194,7 @@ static inline int rig_init(struct kunit *test, unsigned int node)
 		.length = RIG_GRAINS * 8, .grain = 8, .slice = RIG_SLICE,
 		.grains = RIG_GRAINS, .slices = RIG_SLICES,
 	};
-	memset(cfg->uuid, 0x77, sizeof(cfg->uuid));
+	memset(cfg->uuid, rig->uuid, sizeof(cfg->uuid));
 	cfg->trigger_timeout = 1000;
 	cfg->cache_limit = ~0ULL;
 	strscpy(cfg->host, "here", sizeof(cfg->host));
@@ -439,10 +442,10 @@ static inline void rig_make_super(struct rig *rig, unsigned int owner)
 
 	memset(sb, 0, sizeof(*sb));
 	sb->state = 5;
-	memset(sb->uuid, 0x77, sizeof(sb->uuid));
+	memset(sb->uuid, rig->uuid, sizeof(sb->uuid));
 	sb->geo = rig->core->cfg.geo;
 	sb->primary = 1;
-	sb->owners = fclock_node_bit(owner);
+	sb->owners = rig->owners ? rig->owners : fclock_node_bit(owner);
 	for (n = 1; n <= RIG_NODES; n++) {
 		sb->part[n - 1].instance = n == rig->core->cfg.node ?
 					   rig->core->instance : RIG_PEER(n);
@@ -471,7 +474,7 @@ static inline void rig_run(struct rig *rig, unsigned int owner)
 	KUNIT_ASSERT_EQ(rig->test, rig->core->phase, FCLOCK_RUNNING);
 	if (rig->core->reading)
 		rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
-	if (owner == rig->core->cfg.node) {
+	if (rig->sb.owners & fclock_node_bit(rig->core->cfg.node)) {
 		KUNIT_EXPECT_EQ(rig->test, rig->starts, 1);
 		rig_do(rig, fclock_core_owner_started(rig->core, 0));
 		while (rig->nr_load)

@@ -421,7 +421,11 @@ static struct rig *primary(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, rig->writes, n + 1);
 		super_written(rig, 0);
 		peers_follow(rig);
+		/* which slices are its own has changed */
+		KUNIT_ASSERT_EQ(test, rig->starts, n);
+		rig_do(rig, fclock_core_owner_started(rig->core, 0));
 	}
+	KUNIT_EXPECT_EQ(test, rig->core->sb.owners, 7);
 	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
 	KUNIT_EXPECT_EQ(test, rig->core->sb.part[2].instance, RIG_PEER(3));
 	return rig;
@@ -662,6 +666,43 @@ static void offline_and_complete(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
 }
 
+/* All owners have to say it, each of them in this very state: slices move. */
+static void complete_by_all(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	unsigned int writes;
+
+	trigger(rig, 3);
+	writes = rig->writes;
+	wish_as(rig, 2, true, 0, 1);
+	wish_as(rig, 3, true, 0, 3);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
+	/* node 3 leaves, and its slices go to the others */
+	wish_as(rig, 3, false, 0, 3);
+	KUNIT_ASSERT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_PREPARING);
+	says_prepared(rig, 2, rig->core->pri.number);
+	says_prepared(rig, 3, rig->core->pri.number);
+	KUNIT_ASSERT_EQ(test, rig->writes, writes + 1);
+	KUNIT_EXPECT_EQ(test, rig->written.owners, 3);
+	super_written(rig, 0);
+	peers_follow(rig);
+	rig_do(rig, fclock_core_owner_started(rig->core, 0));
+	/* slot 0 is all split here, in the slices of this view */
+	while (rig->nr_load)
+		rig_loaded(rig);
+	rig->core->own.slot[0].split = rig->core->own.grains;
+	rig_time(rig, 1);
+	rig_do(rig, fclock_owner_tell_complete(rig->core));
+	rig_time(rig, 1);
+	KUNIT_EXPECT_EQ(test, fclock_self(rig->core)->wish.complete, 1);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
+	wish_as(rig, 2, true, 0, 1);
+	KUNIT_ASSERT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_PREPARING);
+	says_prepared(rig, 2, rig->core->pri.number);
+	KUNIT_EXPECT_EQ(test, rig->written.slot[0].state, FCLOCK_SLOT_COMPLETE);
+	KUNIT_EXPECT_EQ(test, rig->written.slot[1].state, FCLOCK_SLOT_ACTIVE);
+}
+
 /* M cannot be written while others live: the instance ends, so that the role moves. */
 static void m_fails_with_others(struct kunit *test)
 {
@@ -697,8 +738,10 @@ static void m_fails_alone(struct kunit *test)
 
 	for (n = 2; n <= 3; n++)
 		rig_says(rig, n, FCLOCK_BYE, 0, 0);
-	super_written(rig, 0);		/* the views that strike them */
-	super_written(rig, 0);
+	for (n = 2; n <= 3; n++) {	/* the views that strike them */
+		super_written(rig, 0);
+		rig_do(rig, fclock_core_owner_started(rig->core, 0));
+	}
 	KUNIT_ASSERT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
 	ask(rig, &a, FCLOCK_ASK_TRIGGER, 1);
 	rig_submit(rig, &w, FCLOCK_TARGET_A, FCLOCK_IO_WRITE, 3, 4);
@@ -742,7 +785,7 @@ static void hands_over(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->written.primary, 2);
 	KUNIT_EXPECT_EQ(test, rig->written.primary_instance, RIG_PEER(2));
 	KUNIT_EXPECT_EQ(test, rig->written.part[0].instance, 0);
-	KUNIT_EXPECT_EQ(test, rig->written.owners, 2);
+	KUNIT_EXPECT_EQ(test, rig->written.owners, 6);
 	rig_silence(rig, 2);
 	super_written(rig, 0);
 	KUNIT_EXPECT_EQ(test, rig_hears(rig, 2), FCLOCK_RESUME);
@@ -892,6 +935,7 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(time_out),
 	KUNIT_CASE(cancelled),
 	KUNIT_CASE(offline_and_complete),
+	KUNIT_CASE(complete_by_all),
 	KUNIT_CASE(m_fails_with_others),
 	KUNIT_CASE(m_fails_alone),
 	KUNIT_CASE(hands_over),

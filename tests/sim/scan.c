@@ -71,7 +71,10 @@ static void check_owned(struct world *w, struct node *n)
 
 		for (slice = 0; own->slot[s].bits && slot->gen &&
 				slice < w->geo.slices; slice++) {
-			if (own->slot[s].slice_gen[slice] != slot->gen->number ||
+			if (n->core->sb.slot[s].generation !=
+			    slot->gen->number ||
+			    own->slot[s].slice_era[slice] !=
+			    own->slot[s].era[0].stamp ||
 			    !own->slot[s].slice_split[slice])
 				continue;
 			g = slice * w->geo.slice;
