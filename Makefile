@@ -13,7 +13,7 @@
 #
 # The work is done in scripts/ and tests/; kernel objects are built in the
 # cache (see scripts/kernel-build), so this tree holds sources only, and
-# build/dm-fclock.ko.
+# build/dm-fclock.ko with, where the kernel has DLM, build/dm-fclock-dlm.ko.
 
 SHELL := /bin/bash
 KDIR ?=
@@ -26,15 +26,18 @@ all: module
 
 module:
 	@mkdir -p build
-	@ko=$$(scripts/kernel-build $(KDIR)) && cp -u "$$ko" build/ && \
+	@rm -f build/dm-fclock-dlm.ko; ko=$$(scripts/kernel-build $(KDIR)) && \
+		cp -u "$${ko%/*}"/dm-fclock*.ko build/ && \
 		echo "build/dm-fclock.ko for" \
 		"$$(modinfo -F vermagic build/dm-fclock.ko | cut -d' ' -f1)"
 
 install: module
 	@release=$$(modinfo -F vermagic build/dm-fclock.ko | cut -d' ' -f1); \
 	dir=$(DESTDIR)/lib/modules/$$release/updates; \
-	install -D -m 644 build/dm-fclock.ko $$dir/dm-fclock.ko && \
-	echo "installed $$dir/dm-fclock.ko" && \
+	for ko in build/*.ko; do \
+		install -D -m 644 $$ko $$dir/$${ko##*/} && \
+		echo "installed $$dir/$${ko##*/}" || exit; \
+	done; \
 	if [ -z "$(DESTDIR)" ]; then depmod $$release; fi
 
 demo:

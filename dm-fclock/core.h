@@ -567,6 +567,8 @@ void fclock_core_ask(struct fclock_core *core, struct fclock_ask *ask);
 void fclock_core_ask_cancel(struct fclock_core *core, struct fclock_ask *ask);
 /* -EINVAL: unknown ids or empty; -EEXIST: another list under this epoch; -ESTALE: older. */
 int fclock_core_members(struct fclock_core *core, u64 epoch, u64 members);
+/* Of a manager that knows of nodes which are not configured here; also before the start. */
+int fclock_core_adopt_members(struct fclock_core *core, u64 epoch, u64 members);
 void fclock_core_reset_stats(struct fclock_core *core);
 
 /* ------ I/O: target.c calls these on a miss */

@@ -298,17 +298,24 @@ int fclock_members_adopt(struct fclock_core *core, u64 epoch, u64 members)
 	return 0;
 }
 
-int fclock_core_members(struct fclock_core *core, u64 epoch, u64 members)
+int fclock_core_adopt_members(struct fclock_core *core, u64 epoch, u64 members)
 {
 	int r;
 
 	lockdep_assert_held(core->lock);
 
-	if (!epoch || !members || (members & ~configured(core)))
-		return -EINVAL;
 	r = fclock_members_adopt(core, epoch, members);
 	fclock_settle(core);
 	return r;
+}
+
+int fclock_core_members(struct fclock_core *core, u64 epoch, u64 members)
+{
+	lockdep_assert_held(core->lock);
+
+	if (!epoch || !members || (members & ~configured(core)))
+		return -EINVAL;
+	return fclock_core_adopt_members(core, epoch, members);
 }
 
 /* --------------------------------------------------------- end of an instance */

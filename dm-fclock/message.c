@@ -112,6 +112,11 @@ static int message_members(struct fclock_target *t, char **argv)
 	u64 epoch, known, members;
 	int r;
 
+	if (v->manager) {
+		fclock_complain(ti, "the members of this volume come from cluster %s, not from messages",
+				v->cluster);
+		return -EPERM;
+	}
 	if (kstrtou64(argv[1], 10, &epoch) || !epoch) {
 		fclock_complain(ti, "epoch %s is not a number above 0", argv[1]);
 		return -EINVAL;

@@ -151,6 +151,8 @@ static size_t emit_args(const struct fclock_args *args, char *result,
 		DMEMIT(" cache_limit %llu", args->cache_limit);
 	if (args->has_timeout)
 		DMEMIT(" trigger_timeout %u", args->trigger_timeout);
+	if (args->has_cluster)
+		DMEMIT(" cluster %s", args->cluster);
 	if (args->insecure)
 		DMEMIT(" insecure");
 	return sz;

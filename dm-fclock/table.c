@@ -109,6 +109,19 @@ static int parse_timeout(struct dm_target *ti, const char *word,
 	return 0;
 }
 
+static int parse_cluster(struct dm_target *ti, const char *word,
+			 struct fclock_args *args)
+{
+	if (strscpy(args->cluster, word, sizeof(args->cluster)) <= 0) {
+		fclock_complain(ti, "cluster name %s is longer than %zu letters",
+				word, sizeof(args->cluster) - 1);
+		ti->error = "Invalid cluster name";
+		return -EINVAL;
+	}
+	args->has_cluster = true;
+	return 0;
+}
+
 static int parse_listen(struct dm_target *ti, const char *word,
 			struct fclock_args *args)
 {
@@ -159,6 +172,11 @@ static int check_args(struct dm_target *ti, const struct fclock_args *args)
 	unsigned int i;
 
 	ti->error = "Invalid network arguments";
+	if (args->has_cluster && !args->has_listen) {
+		fclock_complain(ti, "cluster %s needs listen <ip>:<port>",
+				args->cluster);
+		return -EINVAL;
+	}
 	if (args->nr_peers && !args->has_listen) {
 		fclock_complain(ti, "peer %u needs listen <ip>:<port>",
 				args->peer[0].node);
@@ -229,6 +247,8 @@ static int parse_feature(struct dm_target *ti, struct dm_arg_set *as,
 		  parse_cache_limit },
 		{ "trigger_timeout", offsetof(struct fclock_args, has_timeout),
 		  parse_timeout },
+		{ "cluster", offsetof(struct fclock_args, has_cluster),
+		  parse_cluster },
 	};
 	const char *name = dm_shift_arg(as), *id;
 	unsigned int i;
@@ -301,5 +321,5 @@ unsigned int fclock_count_args(const struct fclock_args *args)
 {
 	return 2 * args->has_grain + 2 * args->has_listen +
 	       3 * args->nr_peers + 2 * args->has_cache_limit +
-	       2 * args->has_timeout + args->insecure;
+	       2 * args->has_timeout + 2 * args->has_cluster + args->insecure;
 }

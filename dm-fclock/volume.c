@@ -4,7 +4,8 @@
  *
  *   1. The constructor of fclock-origin finds the volume of its metadata device
  *      number, or makes it: it reads M and checks everything, and writes nothing.
- *   2. The first resume of any target of the volume starts it: sockets, core.
+ *   2. The first resume of any target of the volume starts it: sockets, core; or
+ *      manager.c does, once its engine has a members list.
  *   3. A copy is attached by its first resume and detached by the destructor of
  *      its last table. A reload has two tables of one mapped device for a while:
  *      they share the volume and the slot.
@@ -152,7 +153,7 @@ static int make_parts(struct fclock_volume *v, struct fclock_target *t)
 		return r;
 	}
 	r = fclock_io_init(v) ?: fclock_actions_init(v) ?: make_core(v, t) ?:
-		make_transport(v, t);
+		make_transport(v, t) ?: fclock_manager_init(v, t);
 	if (r)
 		return r;
 	v->shrinker = fclock_shrinker_create(shrink_count, shrink_scan, v,
@@ -166,6 +167,7 @@ static void free_volume(struct fclock_volume *v)
 	unsigned int s;
 
 	fclock_shrinker_destroy(v->shrinker);
+	fclock_manager_exit(v);
 	if (v->transport)
 		fclock_transport_stop(v->transport);
 	fclock_actions_quiesce(v);
@@ -238,8 +240,10 @@ static bool __put_volume(struct fclock_volume *v)
 
 static void end_volume(struct fclock_volume *v)
 {
-	if (v->started)
+	fclock_manager_stop(v);
+	if (v->core->started)
 		leave_cluster(v);
+	fclock_manager_leave(v);
 	mutex_lock(&volumes_lock);
 	list_del(&v->list);
 	mutex_unlock(&volumes_lock);
@@ -307,6 +311,12 @@ static int __check_reload(struct fclock_target *t, struct fclock_volume *v)
 	if (v->networked != t->args.has_listen ||
 	    (v->networked && !fclock_same_addr(&v->listen, &t->args.listen))) {
 		fclock_complain(ti, "listen differs from that of the running volume");
+		return -EINVAL;
+	}
+	if (strcmp(v->cluster, t->args.cluster)) {
+		fclock_complain(ti, "cluster %s is not %s, that of the running volume",
+				t->args.has_cluster ? t->args.cluster : "(none)",
+				v->manager ? v->cluster : "(none)");
 		return -EINVAL;
 	}
 	return 0;
@@ -639,6 +649,11 @@ static int __start(struct fclock_volume *v)
 	lockdep_assert_held(&volumes_lock);
 	if (v->started)
 		return 0;
+	if (v->manager) {
+		fclock_manager_start(v);
+		v->started = true;
+		return 0;
+	}
 	if (v->transport) {
 		r = fclock_transport_start(v->transport);
 		if (r) {

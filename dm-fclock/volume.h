@@ -4,7 +4,8 @@
  * with the devices, the store on M, the copier and the sockets.
  *
  * volume.c: life and death; check.c: what is refused; actions.c: what the core orders; io.c: bios;
- * table.c: constructor arguments; status.c; message.c; target.c: dm.
+ * table.c: constructor arguments; manager.c: members lists from an engine; status.c; message.c;
+ * target.c: dm.
  */
 #ifndef FCLOCK_VOLUME_H
 #define FCLOCK_VOLUME_H
@@ -19,6 +20,7 @@
 #include "compat.h"
 #include "copier.h"
 #include "core.h"
+#include "manager.h"
 #include "metadata.h"
 #include "transport.h"
 
@@ -51,7 +53,9 @@ struct fclock_args {
 	u32 grain;
 	u32 trigger_timeout;		/* ms */
 	u64 cache_limit;
-	bool has_grain, has_listen, has_cache_limit, has_timeout, insecure;
+	bool has_grain, has_listen, has_cache_limit, has_timeout, has_cluster;
+	bool insecure;
+	char cluster[FCLOCK_CLUSTER_LEN];
 	struct fclock_addr listen;
 	u64 peer_mask;
 	unsigned int nr_peers;
@@ -152,6 +156,9 @@ struct fclock_volume {
 	struct fclock_metadata *md;
 	struct fclock_copier *copier;
 	struct fclock_transport *transport;	/* NULL: single node */
+	const struct fclock_manager_ops *manager; /* NULL: lists come as messages */
+	char cluster[FCLOCK_CLUSTER_LEN];
+	struct workqueue_struct *manager_wq;
 	struct shrinker *shrinker;
 	struct fclock_hits __percpu *hits;
 	struct fclock_hits hits_base;	/* at reset_stats; lock */
@@ -182,6 +189,12 @@ struct fclock_volume {
 
 	struct list_head woken;		/* waiters with a verdict; lock */
 	struct list_head copies;	/* struct fclock_split_job; lock */
+	struct delayed_work manager_work; /* only with @manager */
+	bool manager_stop;
+	bool joined;			/* manager work; then who has stopped it */
+	bool said_waiting;		/* manager work */
+	void *engine;			/* as @joined */
+
 	const struct fclock_super *super;	/* to write; lock */
 	bool super_format;			/* lock */
 	unsigned int events;		/* lock */
@@ -189,7 +202,7 @@ struct fclock_volume {
 
 	struct fclock_flushes flushes;
 	struct bio_set pieces;		/* io.c */
-	struct fclock_super *read_sb;	/* super_wq only */
+	struct fclock_super *read_sb;	/* super_wq; before the core's start manager work */
 	struct fclock_split_job split_job[FCLOCK_SPLITS];
 	struct fclock_load_job load_job[FCLOCK_LOADS];
 };

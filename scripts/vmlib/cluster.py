@@ -301,6 +301,9 @@ def guest_files(module='default'):
     ko = default_module() if module == 'default' else module
     if ko:
         files['fc/dm-fclock.ko'] = stripped(ko)
+        dlm = Path(ko).parent / 'dm-fclock-dlm.ko'
+        if dlm.exists():
+            files['fc/dm-fclock-dlm.ko'] = stripped(dlm)
     for name in ('tests/guest', 'tests/cluster', 'tests/tools'):
         top = tree / name
         for path in sorted(top.glob('*')) if top.is_dir() else []:
@@ -349,9 +352,11 @@ class Cluster:
     def __init__(self, n=1, name=None, shared=None, disks=None, mem=768, smp=2,
                  kernel=None, module='default', files=None, cmdline=(),
                  cache='unsafe', array=None, slots=4, net=True, ttl=3600,
-                 qemu_args=(), owned=True, timeout=240, attach=False):
+                 qemu_args=(), owned=True, timeout=240, attach=False,
+                 engine=False):
         """shared: disks of all guests, disks: of each guest its own, both
         {name: size} or {name: '@image file'} to copy; files: {guest path: host path} added to the root;
+        engine: with corosync, dlm_controld and gfs2's tools;
         array='volatile': shared disks forget unflushed writes at power_cut();
         owned: the guests end when this process does; ttl: when they end in any
         case, in seconds; timeout: for booting."""
@@ -384,7 +389,8 @@ class Cluster:
                 raise Error(wrong)
             all_files.update(files or {})
             initrd = image.initramfs(kern, self.disk_dir / 'initrd.cpio',
-                                     all_files)
+                                     all_files,
+                                     [image.engine()] if engine else ())
             boot = qemu.pvh_kernel(kern.image)
             accel = qemu.accelerator(boot, initrd)
             if accel is qemu.TCG:

@@ -27,6 +27,16 @@ util-linux-extra xfsprogs xxd'''.split()
 HOST_PACKAGES = '''gcc libc6-dev binutils qemu-system-x86 qemu-utils
 kmod'''.split()
 
+# A cluster engine for guests that want one: unpacked into the cache, installed
+# nowhere (the daemons would start on the host).
+ENGINE_PACKAGES = '''corosync dlm-controld gfs2-utils libcfg7 libcmap4
+libcorosync-common4 libcpg4 libdlm3 libdlmcontrol3 libknet1 libnl-3-200
+libnl-route-3-200 libnozzle1 libqb100 libquorum5 libstatgrab10
+libvotequorum8'''.split()
+ENGINE_PROGRAMS = '''corosync corosync-cfgtool corosync-cmapctl
+corosync-cpgtool corosync-quorumtool dlm_controld dlm_tool mkfs.gfs2 fsck.gfs2
+gfs2_edit'''.split()
+
 # The host's own, not one that a user has put in front of it.
 PYTHON = os.path.realpath('/usr/bin/python3').partition('python')[2] or '3.11'
 PYTHON_SKIP = {'idlelib', 'lib2to3', 'ensurepip', 'test', 'tests', 'distutils',
@@ -382,6 +392,67 @@ def prune(directory, pattern, keep=4):
     old = sorted(directory.glob(pattern), key=lambda p: p.stat().st_mtime)
     for path in old[:-keep]:
         path.unlink(missing_ok=True)
+
+
+# ---- the cluster engine ----
+
+def engine_versions():
+    out = run('apt-cache', 'policy', *ENGINE_PACKAGES, check=False,
+              stderr=subprocess.DEVNULL)
+    found = re.findall(r'^(\S+):\n.*?\n\s+Candidate: (\S+)', out, re.M)
+    return [list(f) for f in found if f[1] != '(none)']
+
+
+def engine():
+    """Path of the archive with corosync, dlm_controld and the tools of gfs2."""
+    top = paths.cache_dir('guest')
+    found = memo('engine', APT, engine_versions)
+    key = hashlib.sha256(repr(found).encode())
+    for src in (Path(__file__).resolve(), Path(cpio.__file__).resolve()):
+        key.update(src.read_bytes())
+    # The libraries of the host that they are linked against go in, too.
+    key.update(memo('versions', DPKG, package_versions).encode())
+    target = top / f'engine-{key.hexdigest()[:16]}.cpio'
+    with Lock('engine'):
+        if target.exists():
+            return target
+        missing = set(ENGINE_PACKAGES) - {name for name, _ in found}
+        if missing:
+            raise SystemExit(f'apt knows no {" ".join(sorted(missing))}; run '
+                             'apt-get update')
+        say('building the cluster engine')
+        with tempfile.TemporaryDirectory(dir=top) as work:
+            work = Path(work)
+            run('apt-get', 'download', *(f'{n}={v}' for n, v in found),
+                cwd=work, stderr=subprocess.DEVNULL)
+            for deb in work.glob('*.deb'):
+                run('dpkg-deb', '-x', str(deb), str(work / 'tree'))
+            write_engine(work / 'out.cpio', work / 'tree')
+            os.rename(work / 'out.cpio', target)
+        prune(top, 'engine-*.cpio')
+    return target
+
+
+def write_engine(target, tree):
+    """Programs, and whatever libraries they need, of the packages or the host."""
+    libs = 'usr/lib/x86_64-linux-gnu'
+    progs = [tree / 'usr/sbin' / name for name in ENGINE_PROGRAMS]
+    env = dict(os.environ, LD_LIBRARY_PATH=str(tree / libs))
+    needed = run('ldd', *map(str, progs), env=env)
+    missing = re.findall(r'(\S+) => not found', needed)
+    if missing:
+        raise SystemExit('guest-image: the cluster engine lacks ' +
+                         ' '.join(sorted(set(missing))))
+    with open(target, 'wb') as f:
+        out = cpio.Writer(f)
+        for prog in progs:
+            out.copy(f'usr/sbin/{prog.name}', str(prog))
+        for name, path in sorted(set(re.findall(r'(\S+) => (/\S+)', needed))):
+            out.copy(f'{libs}/{name}', os.path.realpath(path))
+        for d in ('var/lib/corosync', 'var/log/cluster', 'etc/corosync/uidgid.d',
+                  'etc/dlm', 'run/corosync'):
+            out.dir(d)
+        out.end()
 
 
 # ---- kernels ----
