@@ -243,6 +243,28 @@ def memory_round():
         return good and b.ack == 14 and not m.open
 
 
+def killed_writer():
+    """What a node that is killed has taken and not issued, and what it has issued and
+    not seen the end of; and the records of its next life behind them."""
+    log = ((5, 11, 12), (0, 0, 0), (6, 13, 0), (0, 0, 0), (0, 0, 0), (7, 14, 0))
+    with tempfile.NamedTemporaryFile() as f:
+        m = history.Memory(f.name, 99)
+        at = history.LOG_START
+        for sector, issue, ack in log:
+            history.RECORD.pack_into(m.map, at, sector | 1 << 40 | 255 << 56,
+                                     issue, ack, 0)
+            at += 32
+        history.struct.pack_into('<Q', m.map, 64 + 64, len(log))
+        h = History(SECTORS)
+        open_before = len(m.waiting(h, 20))
+        m.forget_open(1, h)
+        good = open_before == 0 and not m.waiting(h, 20) and \
+            [h.writes[1 << 32 | n].ack for n in (1, 3, 6)] == [12, NEVER, NEVER]
+        history.RECORD.pack_into(m.map, at, 9 | 1 << 40 | 255 << 56, 21, 0, 0)
+        history.struct.pack_into('<Q', m.map, 64 + 64, len(log) + 1)
+        return good and [w.sector for w in m.waiting(h, 30)] == [9]
+
+
 def main():
     tap = Tap()
     print(f'# seed {SEED}')
@@ -261,6 +283,7 @@ def main():
         tap.ok(found >= 15, f'found: {text} ({found} of 20)')
     tap.ok(lost_on_origin(rng), 'found: an acknowledged write is not in A')
     tap.ok(memory_round(), 'the log is read as it is written')
+    tap.ok(killed_writer(), 'the log of a node that was killed and came back')
     print(f'1..{tap.n}')
     return 1 if tap.bad else 0
 

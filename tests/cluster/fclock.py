@@ -143,6 +143,16 @@ class Checker:
         self.jobs = []
         return said
 
+    def leave(self, i):
+        """A node is lost: its writers count no more."""
+        self.m.forget_open(i, self.h)
+        self.jobs = [(n, j) for n, j in self.jobs if n != i]
+
+    def crash(self, i):
+        """kill -9 of a guest; its writers end with it."""
+        self.c[i].kill()
+        self.leave(i)
+
     def sweep(self, target=255, **options):
         """Overwrites a device everywhere, each node a part of it."""
         nodes, size = self.v.nodes, self.v.len

@@ -120,13 +120,20 @@ class Memory:
             w.ack = NEVER if ack == BAD else ack
             del self.open[w.id]
 
-    def forget_open(self, node):
+    def forget_open(self, node, history):
         """The node was killed: what it had in flight stays open for ever."""
+        self.update(history)
+        end = self.records(node)
+        while self.seen[node] < end:
+            if not self._record(node, self.seen[node])[1]:
+                self.seen[node] += 1    # taken, but never issued
+            self.update(history)
         self.open = {k: w for k, w in self.open.items() if k >> 32 != node}
-        at, end = self.seen[node], self.records(node)
-        while at < end and not self._record(node, at)[1]:
-            at += 1     # taken, but never issued
-        self.seen[node] = at
+
+    def waiting(self, history, issued):
+        """Writes that were issued before this moment and have not ended."""
+        self.update(history)
+        return [w for w in self.open.values() if w.issue < issued]
 
 
 class Cut:

@@ -62,8 +62,7 @@ class Power:
         before = self.c.array('stat')
         self.c.kill_all()
         for i in v.nodes:
-            k.m.update(k.h)
-            k.m.forget_open(i)
+            k.m.forget_open(i, k.h)
         k.jobs = []
         seed = self.c.power_cut(seed=rng.getrandbits(30), keep=keep)
         what = (f'cut {number}, grain {grain // 2} KiB, {keep} % of the '

@@ -392,7 +392,7 @@ def killed_peer(t, v, k, rng):
     for i in v.nodes:
         k.write(i, threads=2, grain=GRAIN, last=64 * GRAIN, pause=2000)
     time.sleep(0.5)
-    crash(v, k, 3)
+    k.crash(3)
     err, us = k.trigger(1, [2])
     t.ok(err and us < (TIMEOUT + 2500) * 1000, 'with a dead peer a trigger '
          f'fails in time ({errno.errorcode.get(err, err)}, {us / 1e6:.1f} s)')
@@ -406,7 +406,7 @@ def killed_peer(t, v, k, rng):
     trigger(t, k, 3, [2], 'node 3 is back as a new instance and triggers')
     write_grain(k, 2, 110, n=4)
     k.m.stop(2, 0)
-    crash(v, k, 1)
+    k.crash(1)
     m = re.match(r'writes=(\d+) errors=0', k._spawn('write', 2, 255, {
         'first': 110 * GRAIN, 'last': 114 * GRAIN, 'seconds': 1,
         'threads': 2}).wait(60).out)
@@ -424,14 +424,6 @@ def killed_peer(t, v, k, rng):
     verdict(t, k, 'A and three copies are right')
 
 
-def crash(v, k, i):
-    """kill -9 of a guest; its writers end with it."""
-    v.c[i].kill()
-    k.m.update(k.h)
-    k.m.forget_open(i)
-    k.jobs = [(n, j) for n, j in k.jobs if n != i]
-
-
 def all_killed(t, v, k, rng):
     trigger(t, k, 1, [0, 2], 'trigger of slots 0 and 2')
     for i in v.nodes:
@@ -439,7 +431,7 @@ def all_killed(t, v, k, rng):
     k.write(2, 0, threads=1, grain=GRAIN, pause=3000)
     time.sleep(2)
     for i in v.nodes:
-        crash(v, k, i)
+        k.crash(i)
     v.c.power_cycle()
     stage('all guests were killed and are up again')
     v.start_all(rng.sample(v.nodes, 3))
