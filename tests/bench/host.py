@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Starts a guest, runs guest.py in it, says how to repeat that."""
+"""Starts a guest, runs guest.py in it; or three, for what takes several nodes; says
+how to repeat that."""
 import argparse
 import os
 import shlex
@@ -10,7 +11,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / 'scripts'))
+sys.path.insert(0, str(HERE.parent / 'cluster'))
 sys.dont_write_bytecode = True
+import rates  # noqa: E402
 from vmlib import cluster as vm  # noqa: E402
 from vmlib import qemu  # noqa: E402
 
@@ -61,6 +64,35 @@ def bench(args, words):
     return rc
 
 
+DELAY = 100     # ms
+
+
+def owners(v):
+    rates.show_rates(rates.split_rates(v, DELAY, 12), DELAY)
+
+
+def death(v):
+    rates.show_death(rates.death(v, 2, 5, 8, 13))
+
+
+# On this machine's clock, whatever --clock says: several guests have no other.
+NODES = {'owners': owners, 'death': death}
+
+
+def bench_nodes(groups):
+    """What takes three guests; each group has some of its own."""
+    for group in groups:
+        load = other_load()
+        began = time.monotonic()
+        with vm.Cluster(n=3, shared=rates.DISKS, ttl=1800) as c:
+            v = rates.Slow(c)
+            v.up()
+            NODES[group](v)
+            kernel = c[1].sh('uname -r')
+        print(f'\nkernel {kernel}, 3 guests, {time.monotonic() - began:.0f} s; '
+              f'{load}', flush=True)
+
+
 def main():
     p = argparse.ArgumentParser(
         prog='tests/bench/run',
@@ -84,8 +116,11 @@ def main():
     args.time = args.time or (400 if host else 200)
     words = ['--rounds', str(args.rounds), '--time', str(args.time)]
     if args.list:
+        print('\n'.join(NODES), flush=True)
         os.execlp('python3', 'python3', '-B', str(HERE / 'guest.py'), '--list')
-    rc = bench(args, words + args.groups)
+    bench_nodes([g for g in args.groups or NODES if g in NODES])
+    rest = [g for g in args.groups if g not in NODES]
+    rc = bench(args, words + rest) if rest or not args.groups else 0
     again = ['tests/bench/run', *words, '--smp', str(args.smp),
              '--clock', args.clock, *args.groups]
     print(f'again: {shlex.join(again)}')
