@@ -17,6 +17,11 @@
 #define ACCEPT_PAUSE_MS 20
 #define RESERVED_PORT_END 1024
 
+static const struct fclock_wire_hello *said_hello(const struct fclock_guest *g)
+{
+	return (const void *)(g->said.hello + HEADER_SIZE);
+}
+
 static void __drop_guest(struct fclock_guest *g, const char *why)
 {
 	lockdep_assert_held(&g->mutex);
@@ -27,15 +32,38 @@ static void __drop_guest(struct fclock_guest *g, const char *why)
 	fclock_socket_close(&g->s);
 }
 
+/* Has it the key that this node has, or none as this node? */
+static int __check_key(struct fclock_peer *p, const struct fclock_guest *g)
+{
+	bool keyed = le16_to_cpu(said_hello(g)->flags) & FCLOCK_HELLO_KEY;
+	int r;
+
+	lockdep_assert_held(&p->mutex);
+	lockdep_assert_held(&g->mutex);
+
+	if (keyed != !!p->auth)
+		return __fclock_peer_distrust(p, FCLOCK_TK_KEYLESS, keyed ?
+					      "it demands a key and this node has none" :
+					      "it has no key");
+	if (!keyed)
+		return 0;
+	r = fclock_auth_check_hello(fclock_auth_key(p->auth), &g->said);
+	if (r == -EKEYREJECTED)
+		__fclock_peer_distrust(p, FCLOCK_TK_FORGED,
+				       "its HELLO does not prove that it has the same key");
+
+	return r;
+}
+
 /*
  * The socket becomes @p's if the core says so. The older connection's PEER_DROP
  * is not meant for the new one; one that the core sets from hello() on is.
  */
 static int __adopt(struct fclock_peer *p, struct fclock_guest *g,
-		   const struct fclock_msg *msg,
-		   const struct fclock_wire_hello *hello, void *refusal,
+		   const struct fclock_msg *msg, void *refusal,
 		   size_t *refusal_len)
 {
+	struct fclock_wire_hello hello = *said_hello(g);
 	struct fclock_transport *t = p->t;
 	bool drop;
 	int r;
@@ -43,17 +71,33 @@ static int __adopt(struct fclock_peer *p, struct fclock_guest *g,
 	lockdep_assert_held(&p->mutex);
 	lockdep_assert_held(&g->mutex);
 
+	r = __check_key(p, g);
+	if (r)
+		return r;
+	if (p->auth) {
+		hello.flags &= ~cpu_to_le16(FCLOCK_HELLO_KEY);
+		memset(hello.nonce, 0, sizeof(hello.nonce));
+	}
+
 	drop = test_and_clear_bit(PEER_DROP, &p->flags);
-	r = t->ops->hello(t->ctx, p->node, msg, hello, refusal, refusal_len);
+	r = t->ops->hello(t->ctx, p->node, msg, &hello, refusal, refusal_len);
 	if (r) {
 		if (drop)
 			set_bit(PEER_DROP, &p->flags);
+		if (p->auth && *refusal_len == FCLOCK_HELLO_FRAME &&
+		    fclock_auth_sign_welcome(fclock_auth_key(p->auth), &g->said,
+					     refusal))
+			*refusal_len = 0;
 		return r;
 	}
 
 	__fclock_peer_reset(p);
 	fclock_socket_move(&p->s, &g->s);
 	p->state = PEER_OPEN;
+	p->distrusted = false;
+	/* the keys follow from the WELCOME to come: nothing is taken before it went */
+	if (p->auth)
+		*fclock_auth_greeting(p->auth) = g->said;
 
 	return 0;
 }
@@ -70,8 +114,7 @@ static bool __may_be(const struct fclock_peer *p,
 /* The whole HELLO is there. Return: 0: the peer has the socket; else why not. */
 static int __greet(struct fclock_guest *g, const struct fclock_msg *msg)
 {
-	const struct fclock_wire_hello *hello = (void *)g->buf + HEADER_SIZE;
-	struct fclock_peer *p = fclock_find_peer(g->t, hello->node_id);
+	struct fclock_peer *p = fclock_find_peer(g->t, said_hello(g)->node_id);
 	u8 refusal[FCLOCK_HELLO_FRAME] __aligned(8);
 	size_t refusal_len = 0;
 	int r = -EPERM;
@@ -83,7 +126,7 @@ static int __greet(struct fclock_guest *g, const struct fclock_msg *msg)
 
 	mutex_lock(&p->mutex);
 	if (__may_be(p, &g->from))
-		r = __adopt(p, g, msg, hello, refusal, &refusal_len);
+		r = __adopt(p, g, msg, refusal, &refusal_len);
 	mutex_unlock(&p->mutex);
 
 	if (!r) {
@@ -103,7 +146,7 @@ static int __check_hello(struct fclock_guest *g, struct fclock_msg *msg)
 
 	lockdep_assert_held(&g->mutex);
 
-	r = fclock_wire_decode_header(g->buf, msg);
+	r = fclock_wire_decode_header(g->said.hello, msg);
 	if (r)
 		return r;
 	if (msg->type != FCLOCK_HELLO ||
@@ -118,7 +161,7 @@ static int __check_hello_payload(struct fclock_guest *g,
 {
 	lockdep_assert_held(&g->mutex);
 
-	return fclock_wire_check_payload(msg, g->buf + HEADER_SIZE,
+	return fclock_wire_check_payload(msg, said_hello(g),
 					 g->t->ops->grains(g->t->ctx));
 }
 
@@ -131,17 +174,17 @@ static void __read_hello(struct fclock_guest *g)
 	lockdep_assert_held(&g->mutex);
 
 	do {
-		r = fclock_socket_recv(&g->s, g->buf + g->got,
-				       sizeof(g->buf) - g->got);
+		r = fclock_socket_recv(&g->s, g->said.hello + g->got,
+				       sizeof(g->said.hello) - g->got);
 		if (r > 0)
 			g->got += r;
-	} while (r > 0 && g->got < sizeof(g->buf));
+	} while (r > 0 && g->got < sizeof(g->said.hello));
 
 	if (g->got >= HEADER_SIZE && __check_hello(g, &msg)) {
 		__drop_guest(g, "not a HELLO of this protocol version");
 		return;
 	}
-	if (g->got < sizeof(g->buf)) {
+	if (g->got < sizeof(g->said.hello)) {
 		if (r < 0)
 			__drop_guest(g, "closed before its HELLO");
 		return;
@@ -153,7 +196,8 @@ static void __read_hello(struct fclock_guest *g)
 
 	r = __greet(g, &msg);
 	if (r && !g->refused)
-		__drop_guest(g, r == -EPERM ? "no such peer" : "refused");
+		__drop_guest(g, r == -EPERM ? "no such peer" :
+			     r == -EKEYREJECTED ? NULL : "refused");
 }
 
 /* The refusal was sent: the end, or whatever else comes, ends it. */
@@ -202,7 +246,8 @@ static const char *unwelcome(struct fclock_transport *t,
 	bool known = false;
 	struct fclock_peer *p;
 
-	if (t->reserved_port && fclock_addr_port(from) >= RESERVED_PORT_END)
+	/* without a key only the port tells that no plain user speaks */
+	if (!READ_ONCE(t->keyed) && fclock_addr_port(from) >= RESERVED_PORT_END)
 		return "unprivileged port";
 
 	for (node = t->node + 1; node <= FCLOCK_MAX_NODES && !known; node++) {
@@ -245,6 +290,20 @@ static struct fclock_guest *find_place(struct fclock_transport *t,
 	return found;
 }
 
+/* Who connects hears a challenge of its own before it has said anything. */
+static bool __challenge(struct fclock_guest *g)
+{
+	struct fclock_transport *t = g->t;
+	const int size = sizeof(g->said.challenge);
+
+	lockdep_assert_held(&g->mutex);
+
+	fclock_auth_challenge(g->said.challenge, t->node,
+			      READ_ONCE(t->keyed));
+
+	return fclock_socket_send(&g->s, g->said.challenge, size, false) == size;
+}
+
 static void __seat(struct fclock_guest *g, struct fclock_socket *s,
 		   const struct fclock_addr *from)
 {
@@ -261,6 +320,10 @@ static void __seat(struct fclock_guest *g, struct fclock_socket *s,
 	g->refused = false;
 	g->turn = ++t->turns;
 	g->deadline = jiffies + msecs_to_jiffies(GREETING_MS);
+	if (!__challenge(g)) {
+		__drop_guest(g, "cannot send to it");
+		return;
+	}
 	fclock_wake_at(t, &g->timer, g->deadline);
 	/* What came before its callbacks were ours. */
 	queue_work(t->wq, &g->io);

@@ -202,6 +202,9 @@ static int message_reset_stats(struct fclock_target *t, char **argv)
 	spin_lock_irqsave(&v->lock, flags);
 	fclock_core_reset_stats(v->core);
 	v->hits_base = hits;
+	if (v->transport)
+		v->auth_failures_base =
+			fclock_transport_auth_failures(v->transport);
 	spin_unlock_irqrestore(&v->lock, flags);
 	return 0;
 }

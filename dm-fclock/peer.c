@@ -30,7 +30,10 @@ void __fclock_peer_reset(struct fclock_peer *p)
 	lockdep_assert_held(&p->mutex);
 
 	fclock_socket_close(&p->s);
+	if (p->auth)
+		fclock_auth_end(p->auth);
 	p->state = PEER_IDLE;
+	p->keyless = false;
 	p->rx_got = 0;
 	p->tx_len = 0;
 	p->tx_off = 0;
@@ -49,6 +52,38 @@ static void __begin_backoff(struct fclock_peer *p)
 	p->backoff = min(2 * p->backoff, (unsigned int)BACKOFF_MAX_MS);
 }
 
+int __fclock_peer_distrust(struct fclock_peer *p, enum fclock_trace_link what,
+			   const char *why)
+{
+	struct fclock_transport *t = p->t;
+
+	lockdep_assert_held(&p->mutex);
+
+	atomic64_inc(&t->auth_failures);
+	trace_fclock_link(t->node, p->node, what, 0);
+	if (!p->distrusted)
+		DMWARN_LIMIT("node %u refuses node %u: %s", t->node, p->node,
+			     why);
+	p->distrusted = true;
+	/* as good as a complaint about the connection */
+	p->complained = true;
+
+	return -EKEYREJECTED;
+}
+
+static const char *what_failed(const struct fclock_peer *p, int error)
+{
+	if (p->state < PEER_GREETING)
+		return "cannot connect";
+	/* who cannot check this node's proof says nothing more */
+	if (p->state == PEER_GREETING && p->auth &&
+	    (error == -EPIPE || error == -ECONNRESET))
+		return "it closed the connection at this node's HELLO: has it another key?";
+	if (p->state == PEER_OPEN && error == -EBADMSG)
+		return "connection lost: a frame with a wrong tag";
+	return "connection lost";
+}
+
 static void __end_connection(struct fclock_peer *p, int error)
 {
 	struct fclock_transport *t = p->t;
@@ -58,9 +93,11 @@ static void __end_connection(struct fclock_peer *p, int error)
 
 	if (p->state == PEER_OPEN || !p->complained)
 		DMWARN_LIMIT("node %u: %s: %pe", p->node,
-			     known ? "connection lost" : "cannot connect",
-			     ERR_PTR(error));
+			     what_failed(p, error), ERR_PTR(error));
 	p->complained = true;
+	/* who comes next after one that was believed is worth a line again */
+	if (p->state == PEER_OPEN)
+		p->distrusted = false;
 	__fclock_peer_reset(p);
 	__begin_backoff(p);
 	if (known)
@@ -75,7 +112,7 @@ static void __connect(struct fclock_peer *p)
 	lockdep_assert_held(&p->mutex);
 
 	r = fclock_socket_connect(&p->s, t->net, &t->listen, &p->addr,
-				  t->reserved_port);
+				  true);
 	if (r) {
 		__end_connection(p, r);
 		return;
@@ -87,7 +124,6 @@ static void __connect(struct fclock_peer *p)
 /* The connection attempt may be decided. */
 static void __check_connect(struct fclock_peer *p)
 {
-	struct fclock_transport *t = p->t;
 	int r = fclock_socket_connected(&p->s);
 
 	lockdep_assert_held(&p->mutex);
@@ -98,21 +134,29 @@ static void __check_connect(struct fclock_peer *p)
 		__end_connection(p, r);
 		return;
 	}
-	p->state = PEER_GREETING;
+	p->state = PEER_AWAITING;
 	p->deadline = jiffies + msecs_to_jiffies(GREETING_MS);
-	t->ops->opened(t->ctx, p->node);
 }
 
-/* HELLO was taken by a guest's work; WELCOME only answers it, and comes first. */
+/*
+ * CHALLENGE comes first, WELCOME second where this node has connected, and neither
+ * again; HELLO was taken by a guest's work.
+ */
 static bool __expected_type(const struct fclock_peer *p)
 {
+	u8 type = p->rx_msg.type;
+
 	lockdep_assert_held(&p->mutex);
 
-	if (p->rx_msg.type == FCLOCK_HELLO)
-		return false;
-
-	return (p->rx_msg.type == FCLOCK_WELCOME) ==
-	       (p->state == PEER_GREETING);
+	switch (p->state) {
+	case PEER_AWAITING:
+		return type == FCLOCK_CHALLENGE;
+	case PEER_GREETING:
+		return type == FCLOCK_WELCOME;
+	default:
+		return type != FCLOCK_CHALLENGE && type != FCLOCK_HELLO &&
+		       type != FCLOCK_WELCOME;
+	}
 }
 
 static int __read_header(struct fclock_peer *p)
@@ -121,7 +165,7 @@ static int __read_header(struct fclock_peer *p)
 
 	lockdep_assert_held(&p->mutex);
 
-	r = fclock_socket_recv(&p->s, p->rx_header + p->rx_got,
+	r = fclock_socket_recv(&p->s, p->rx_frame + p->rx_got,
 			       HEADER_SIZE - p->rx_got);
 	if (r <= 0)
 		return r;
@@ -129,7 +173,7 @@ static int __read_header(struct fclock_peer *p)
 	if (p->rx_got < HEADER_SIZE)
 		return 1;
 
-	r = fclock_wire_decode_header(p->rx_header, &p->rx_msg);
+	r = fclock_wire_decode_header(p->rx_frame, &p->rx_msg);
 	if (r)
 		return r;
 	if (p->rx_msg.length > FCLOCK_MD_BLOCK_SIZE)
@@ -140,37 +184,121 @@ static int __read_header(struct fclock_peer *p)
 
 static int __read_payload(struct fclock_peer *p)
 {
-	unsigned int got = p->rx_got - HEADER_SIZE;
 	int r;
 
 	lockdep_assert_held(&p->mutex);
 
-	r = fclock_socket_recv(&p->s, p->rx_payload + got,
-			       p->rx_msg.length - got);
+	r = fclock_socket_recv(&p->s, p->rx_frame + p->rx_got,
+			       HEADER_SIZE + p->rx_msg.length - p->rx_got);
 	if (r > 0)
 		p->rx_got += r;
 
 	return r;
 }
 
+/*
+ * Who accepted the connection says whether there is a key. Where only one side has one
+ * HELLO goes all the same, without a proof: by it the other side can name this node.
+ */
+static int __take_challenge(struct fclock_peer *p)
+{
+	const struct fclock_wire_challenge *c = p->rx_frame + HEADER_SIZE;
+	struct fclock_transport *t = p->t;
+	bool keyed = le16_to_cpu(c->flags) & FCLOCK_HELLO_KEY;
+	int r;
+
+	lockdep_assert_held(&p->mutex);
+
+	r = fclock_wire_check_payload(&p->rx_msg, c, 0);
+	if (r)
+		return r;
+	if (c->node_id != p->node)
+		return -EREMCHG;
+
+	p->keyless = keyed != !!p->auth;
+	if (p->keyless)
+		__fclock_peer_distrust(p, FCLOCK_TK_KEYLESS, keyed ?
+				       "it demands a key and this node has none" :
+				       "it has no key");
+	else if (p->auth)
+		memcpy(fclock_auth_greeting(p->auth)->challenge, p->rx_frame,
+		       FCLOCK_CHALLENGE_FRAME);
+	p->state = PEER_GREETING;
+	t->ops->opened(t->ctx, p->node);
+
+	return 1;
+}
+
+/* WELCOME's proof; what stands in it for the key is not the core's. */
+static int __check_welcome(struct fclock_peer *p)
+{
+	struct fclock_wire_hello *welcome = p->rx_frame + HEADER_SIZE;
+	const struct fclock_greeting *g = fclock_auth_greeting(p->auth);
+	int r;
+
+	lockdep_assert_held(&p->mutex);
+
+	r = fclock_auth_check_welcome(fclock_auth_key(p->auth), g, p->rx_frame);
+	if (r == -EKEYREJECTED)
+		return __fclock_peer_distrust(p, FCLOCK_TK_FORGED,
+					      "its WELCOME does not prove that it has the same key");
+	if (!r)
+		r = fclock_auth_begin(p->auth, FCLOCK_AUTH_CONNECTOR,
+				      p->rx_frame);
+	welcome->flags &= ~cpu_to_le16(FCLOCK_HELLO_KEY);
+	memset(welcome->nonce, 0, sizeof(welcome->nonce));
+
+	return r;
+}
+
+/* Return: 0: the frame is what the node said, and what comes next. */
+static int __authenticate(struct fclock_peer *p)
+{
+	int r;
+
+	lockdep_assert_held(&p->mutex);
+
+	if (p->keyless)
+		return -EKEYREJECTED;
+	if (!p->auth)
+		return 0;
+	if (p->state == PEER_GREETING)
+		return __check_welcome(p);
+	r = fclock_auth_open(p->auth, p->rx_frame,
+			     HEADER_SIZE + p->rx_msg.length);
+	if (r == -EBADMSG) {
+		atomic64_inc(&p->t->auth_failures);
+		trace_fclock_link(p->t->node, p->node, FCLOCK_TK_FORGED, 0);
+	}
+
+	return r;
+}
+
 static int __deliver(struct fclock_peer *p)
 {
+	const void *payload = p->rx_frame + HEADER_SIZE;
 	struct fclock_transport *t = p->t;
 	int r;
 
 	lockdep_assert_held(&p->mutex);
 
+	p->rx_got = 0;
+	if (p->state == PEER_AWAITING)
+		return __take_challenge(p);
+	r = __authenticate(p);
+	if (r)
+		return r;
+
 	fclock_delay(FCLOCK_DELAY_RECEIVE);
 	if (fclock_fault(FCLOCK_FAULT_RECEIVE))
 		return -ECONNRESET;
 
-	p->rx_got = 0;
-	r = fclock_wire_check_payload(&p->rx_msg, p->rx_payload,
+	r = fclock_wire_check_payload(&p->rx_msg, payload,
 				      t->ops->grains(t->ctx));
 	if (!r)
-		r = t->ops->receive(t->ctx, p->node, &p->rx_msg, p->rx_payload);
+		r = t->ops->receive(t->ctx, p->node, &p->rx_msg, payload);
 	if (!r && fclock_fault(FCLOCK_FAULT_DUPLICATE))
-		r = t->ops->receive(t->ctx, p->node, &p->rx_msg, p->rx_payload);
+		r = t->ops->receive(t->ctx, p->node, &p->rx_msg, payload);
 	if (r)
 		return r;
 
@@ -178,6 +306,7 @@ static int __deliver(struct fclock_peer *p)
 		p->state = PEER_OPEN;
 		p->backoff = BACKOFF_MIN_MS;
 		p->complained = false;
+		p->distrusted = false;
 	}
 
 	return 1;
@@ -202,6 +331,37 @@ static int __receive(struct fclock_peer *p)
 		return __deliver(p);
 
 	return 1;
+}
+
+/* Of the core's frame at @frame, as it is to be sent. */
+static int __sign(struct fclock_peer *p, void *frame, unsigned int len)
+{
+	const struct fclock_wire_header *header = frame;
+	struct fclock_greeting *g;
+	int r;
+
+	lockdep_assert_held(&p->mutex);
+
+	if (!p->auth)
+		return 0;
+	g = fclock_auth_greeting(p->auth);
+	switch (header->type) {
+	case FCLOCK_HELLO:
+		if (p->keyless) {
+			fclock_auth_demand_key(frame);
+			return 0;
+		}
+		memcpy(g->hello, frame, sizeof(g->hello));
+		r = fclock_auth_sign_hello(fclock_auth_key(p->auth), g);
+		memcpy(frame, g->hello, sizeof(g->hello));
+		return r;
+	case FCLOCK_WELCOME:
+		return fclock_auth_sign_welcome(fclock_auth_key(p->auth), g,
+						frame) ?:
+			fclock_auth_begin(p->auth, FCLOCK_AUTH_ACCEPTOR, frame);
+	default:
+		return fclock_auth_seal(p->auth, frame, len);
+	}
 }
 
 /* Pack the core's frames into the empty buffer. */
@@ -232,6 +392,9 @@ static void __fill_tx(struct fclock_peer *p)
 			p->tx_error = -EMSGSIZE;
 			return;
 		}
+		p->tx_error = __sign(p, p->tx + p->tx_len, len);
+		if (p->tx_error)
+			return;
 		p->tx_len += len;
 	}
 }
@@ -286,7 +449,7 @@ static int __move_frames(struct fclock_peer *p)
 		if (in < 0)
 			return in;
 		out = p->tx_error;
-		if (!out) {
+		if (!out && p->state >= PEER_GREETING) {
 			out = __send(p);
 			if (out < 0)
 				p->tx_error = out;
@@ -309,6 +472,7 @@ static void __arm_timer(struct fclock_peer *p)
 			fclock_wake_at(p->t, &p->timer, p->next_connect);
 		break;
 	case PEER_CONNECTING:
+	case PEER_AWAITING:
 	case PEER_GREETING:
 		fclock_wake_at(p->t, &p->timer, p->deadline);
 		break;
@@ -331,14 +495,14 @@ static void __run_peer(struct fclock_peer *p)
 		__connect(p);
 	if (p->state == PEER_CONNECTING)
 		__check_connect(p);
-	if (p->state >= PEER_GREETING) {
+	if (p->state >= PEER_AWAITING) {
 		r = __move_frames(p);
 		if (r < 0)
 			__end_connection(p, r);
 		else if (r > 0)
 			queue_work(p->t->wq, &p->io);
 	}
-	if ((p->state == PEER_CONNECTING || p->state == PEER_GREETING) &&
+	if (p->state != PEER_IDLE && p->state != PEER_OPEN &&
 	    time_after_eq(jiffies, p->deadline))
 		__end_connection(p, -ETIMEDOUT);
 
@@ -372,8 +536,8 @@ void fclock_peer_free(struct fclock_peer *p)
 {
 	if (!p)
 		return;
-	kfree(p->rx_header);
-	kfree(p->rx_payload);
+	fclock_auth_destroy(p->auth);
+	kfree(p->rx_frame);
 	kfree(p->tx);
 	mutex_destroy(&p->mutex);
 	kfree(p);
@@ -396,10 +560,9 @@ struct fclock_peer *fclock_peer_alloc(struct fclock_transport *t,
 	mutex_init(&p->mutex);
 	INIT_WORK(&p->io, peer_io);
 	INIT_DELAYED_WORK(&p->timer, peer_timer);
-	p->rx_header = kmalloc(HEADER_SIZE, GFP_KERNEL);
-	p->rx_payload = kmalloc(FCLOCK_MD_BLOCK_SIZE, GFP_KERNEL);
+	p->rx_frame = kmalloc(FCLOCK_FRAME_MAX, GFP_KERNEL);
 	p->tx = kmalloc(TX_SIZE, GFP_KERNEL);
-	if (!p->rx_header || !p->rx_payload || !p->tx) {
+	if (!p->rx_frame || !p->tx) {
 		fclock_peer_free(p);
 		return NULL;
 	}
@@ -425,6 +588,23 @@ void fclock_peer_configure(struct fclock_peer *p,
 	if (READ_ONCE(p->t->running))
 		queue_work(p->t->wq, &p->io);
 	mutex_unlock(&p->mutex);
+}
+
+void fclock_peer_new_key(struct fclock_peer *p)
+{
+	mutex_lock(&p->mutex);
+	swap(p->auth, p->staged);
+	p->distrusted = false;
+	p->backoff = BACKOFF_MIN_MS;
+	p->next_connect = jiffies;
+	/* at once: nothing more of the old key is sent or taken */
+	set_bit(PEER_DROP, &p->flags);
+	if (READ_ONCE(p->t->running))
+		queue_work(p->t->wq, &p->io);
+	mutex_unlock(&p->mutex);
+
+	fclock_auth_destroy(p->staged);
+	p->staged = NULL;
 }
 
 void fclock_peer_start(struct fclock_peer *p)

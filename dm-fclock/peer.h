@@ -8,7 +8,9 @@
 #include <linux/mutex.h>
 #include <linux/workqueue.h>
 
+#include "auth.h"
 #include "socket.h"
+#include "trace.h"
 #include "transport.h"
 
 /* To connect; from there to WELCOME; from accept to the whole HELLO. */
@@ -19,7 +21,8 @@
 enum fclock_peer_state {
 	PEER_IDLE,
 	PEER_CONNECTING,
-	PEER_GREETING,		/* connected by us, no WELCOME yet */
+	PEER_AWAITING,		/* connected by us, no CHALLENGE yet */
+	PEER_GREETING,		/* no WELCOME yet */
 	PEER_OPEN,
 };
 
@@ -49,12 +52,16 @@ struct fclock_peer {
 	bool complained;		/* of a failed connect, since the last */
 	unsigned int backoff;		/* ms, before the next connect */
 	unsigned long next_connect;	/* jiffies */
-	unsigned long deadline;		/* jiffies, CONNECTING and GREETING */
+	unsigned long deadline;		/* jiffies, CONNECTING to GREETING */
+
+	struct fclock_auth *auth;	/* NULL: without a key */
+	bool keyless;			/* GREETING: one side has a key, the other none */
+	bool distrusted;		/* complained of its key, since the last WELCOME */
+	struct fclock_auth *staged;	/* t->mutex: to become @auth */
 
 	unsigned int rx_got;		/* bytes of header and payload */
 	struct fclock_msg rx_msg;	/* valid when the header is complete */
-	void *rx_header;
-	void *rx_payload;
+	void *rx_frame;			/* FCLOCK_FRAME_MAX bytes */
 
 	unsigned int tx_len, tx_off;	/* of the bytes in @tx */
 	bool tx_more;			/* @tx was full: more may follow */
@@ -78,8 +85,8 @@ struct fclock_guest {
 	unsigned long deadline;		/* likewise */
 	u64 turn;			/* likewise: who came later has more */
 	bool refused;			/* only waits for the other side to close */
-	unsigned int got;
-	u8 buf[FCLOCK_HELLO_FRAME] __aligned(8);
+	unsigned int got;		/* bytes of @said.hello */
+	struct fclock_greeting said;	/* by us, and by them */
 };
 
 /*
@@ -93,13 +100,15 @@ struct fclock_transport {
 	struct net *net;		/* own reference */
 	unsigned int node;
 	struct fclock_addr listen;
-	bool reserved_port;
 	const struct fclock_transport_ops *ops;
 	void *ctx;
 	struct workqueue_struct *wq;
+	atomic64_t auth_failures;
 
 	bool running;			/* written under @mutex */
-	struct mutex mutex;		/* start, stop, set_peers */
+	struct mutex mutex;		/* start, stop, set_peers, set_key */
+	struct fclock_key *key;		/* under @mutex; NULL: without */
+	bool keyed;			/* written under @mutex; a guest may miss a change */
 	/* Changes under @mutex while @accept is idle. */
 	struct fclock_socket listener;
 	struct work_struct accept;
@@ -141,6 +150,14 @@ void fclock_peer_stop(struct fclock_peer *p);
 /* @addr: NULL: not configured any more. Another address ends the connection. */
 void fclock_peer_configure(struct fclock_peer *p,
 			   const struct fclock_addr *addr);
+/* p->staged, or none, in place of the old key; ends the connection. t->mutex is held. */
+void fclock_peer_new_key(struct fclock_peer *p);
+/*
+ * The node at the other end has not the key of this one, @why. One line in the log until
+ * a WELCOME. Return: -EKEYREJECTED.
+ */
+int __fclock_peer_distrust(struct fclock_peer *p, enum fclock_trace_link what,
+			   const char *why);
 /* What the core had is sent and acknowledged, or there is no connection. */
 bool fclock_peer_drained(struct fclock_peer *p);
 /* Close the connection and forget its frames; the core is told by the caller. */

@@ -8,6 +8,7 @@
  * slots=<0,1 or -> connected= cache_bytes= cache_runs= cache_hits= cache_misses=
  * cache_discards= msg_sent= msg_received= lock_requests= lock_grants=
  * release_requests= releases= grains_copied= commits= waiting= trigger_us=
+ * auth_failures=
  *
  * fclock-copy:
  * idle|active|complete|offline slot= generation= split=<n>/<grains> shared_locks=
@@ -20,7 +21,7 @@ struct origin_info {
 	enum fclock_volume_state state;
 	u64 epoch, members, connected;
 	u16 attached;
-	u64 cache_bytes, cache_runs, cache_discards;
+	u64 cache_bytes, cache_runs, cache_discards, auth_failures;
 	unsigned int waiting;
 	struct fclock_stats stats;
 	struct fclock_hits hits;
@@ -67,6 +68,9 @@ static void get_origin_info(struct fclock_volume *v, struct origin_info *info)
 	info->stats = core->stats;
 	info->hits.hits = hits.hits - v->hits_base.hits;
 	info->hits.misses = hits.misses - v->hits_base.misses;
+	info->auth_failures = v->transport ?
+		fclock_transport_auth_failures(v->transport) -
+		v->auth_failures_base : 0;
 	spin_unlock_irqrestore(&v->lock, flags);
 }
 
@@ -127,7 +131,8 @@ static size_t emit_origin_info(struct fclock_volume *v, char *result,
 	       s->msg_sent, s->msg_received, s->lock_requests, s->lock_grants);
 	DMEMIT("release_requests=%llu releases=%llu grains_copied=%llu commits=%llu ",
 	       s->release_requests, s->releases, s->grains_copied, s->commits);
-	DMEMIT("waiting=%u trigger_us=%llu", info.waiting, s->trigger_us);
+	DMEMIT("waiting=%u trigger_us=%llu ", info.waiting, s->trigger_us);
+	DMEMIT("auth_failures=%llu", info.auth_failures);
 	return sz;
 }
 
@@ -153,6 +158,8 @@ static size_t emit_args(const struct fclock_args *args, char *result,
 		DMEMIT(" trigger_timeout %u", args->trigger_timeout);
 	if (args->has_cluster)
 		DMEMIT(" cluster %s", args->cluster);
+	if (args->has_key)
+		DMEMIT(" key %s", args->key_word);
 	if (args->insecure)
 		DMEMIT(" insecure");
 	return sz;

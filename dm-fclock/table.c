@@ -122,6 +122,20 @@ static int parse_cluster(struct dm_target *ti, const char *word,
 	return 0;
 }
 
+static int parse_key(struct dm_target *ti, const char *word,
+		     struct fclock_args *args)
+{
+	if (!fclock_key_word_ok(word)) {
+		fclock_complain(ti, "key %s is not 1 to %u printable characters without a backslash",
+				word, FCLOCK_KEY_WORD - 1);
+		ti->error = "Invalid key";
+		return -EINVAL;
+	}
+	strscpy(args->key_word, word, sizeof(args->key_word));
+	args->has_key = true;
+	return 0;
+}
+
 static int parse_listen(struct dm_target *ti, const char *word,
 			struct fclock_args *args)
 {
@@ -177,6 +191,11 @@ static int check_args(struct dm_target *ti, const struct fclock_args *args)
 				args->cluster);
 		return -EINVAL;
 	}
+	if (args->has_key && args->insecure) {
+		fclock_complain(ti, "key %s and insecure exclude each other",
+				args->key_word);
+		return -EINVAL;
+	}
 	if (args->nr_peers && !args->has_listen) {
 		fclock_complain(ti, "peer %u needs listen <ip>:<port>",
 				args->peer[0].node);
@@ -192,7 +211,7 @@ static int check_args(struct dm_target *ti, const struct fclock_args *args)
 				&args->listen.sa);
 		return -EINVAL;
 	}
-	if (!args->has_listen || args->insecure)
+	if (!args->has_listen || args->insecure || args->has_key)
 		return 0;
 	if (!is_loopback(&args->listen)) {
 		fclock_complain(ti, "listen %pISpc is not loopback and neither key nor insecure is given",
@@ -249,6 +268,7 @@ static int parse_feature(struct dm_target *ti, struct dm_arg_set *as,
 		  parse_timeout },
 		{ "cluster", offsetof(struct fclock_args, has_cluster),
 		  parse_cluster },
+		{ "key", offsetof(struct fclock_args, has_key), parse_key },
 	};
 	const char *name = dm_shift_arg(as), *id;
 	unsigned int i;
@@ -277,11 +297,6 @@ static int parse_feature(struct dm_target *ti, struct dm_arg_set *as,
 		r = parse_once(ti, name, args->insecure);
 		args->insecure = true;
 		return r;
-	}
-	if (!strcmp(name, "key")) {
-		fclock_complain(ti, "feature argument key is not available in this version");
-		ti->error = "Key is not available in this version";
-		return -EOPNOTSUPP;
 	}
 	fclock_complain(ti, "unknown feature argument %s", name);
 	ti->error = "Unknown feature argument";
@@ -321,5 +336,6 @@ unsigned int fclock_count_args(const struct fclock_args *args)
 {
 	return 2 * args->has_grain + 2 * args->has_listen +
 	       3 * args->nr_peers + 2 * args->has_cache_limit +
-	       2 * args->has_timeout + 2 * args->has_cluster + args->insecure;
+	       2 * args->has_timeout + 2 * args->has_cluster +
+	       2 * args->has_key + args->insecure;
 }

@@ -36,6 +36,7 @@ static void free_target(struct fclock_target *t)
 		dm_put_device(t->ti, t->dev);
 	if (t->meta)
 		dm_put_device(t->ti, t->meta);
+	fclock_key_put(t->key);
 	kfree(t);
 }
 
@@ -79,6 +80,19 @@ static int check_argc(struct dm_target *ti, unsigned int argc, const char *usage
 	return -EINVAL;
 }
 
+static int read_key(struct fclock_target *t)
+{
+	struct fclock_key *key;
+
+	if (!t->args.has_key)
+		return 0;
+	key = fclock_key_read(t->ti, t->args.key_word);
+	if (IS_ERR(key))
+		return PTR_ERR(key);
+	t->key = key;
+	return 0;
+}
+
 /*
  * <metadata_dev> <origin_dev> <node_id> [<#feature_args> <feature_arg>*]
  */
@@ -105,7 +119,7 @@ static int origin_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		ti->error = "Invalid node id";
 		goto out;
 	}
-	r = fclock_parse_args(ti, &as, &t->args);
+	r = fclock_parse_args(ti, &as, &t->args) ?: read_key(t);
 	if (r)
 		goto out;
 	r = open_device(ti, argv[0], "metadata", true, &t->meta) ?:

@@ -41,6 +41,8 @@ enum fclock_trace_link {
 	FCLOCK_TK_DOWN,
 	FCLOCK_TK_REFUSED,
 	FCLOCK_TK_BYE,
+	FCLOCK_TK_KEYLESS,		/* one side has a key, the other none */
+	FCLOCK_TK_FORGED,		/* a wrong proof or tag */
 };
 
 enum fclock_trace_bio {
@@ -243,7 +245,9 @@ TRACE_EVENT(fclock_link,
 				   { FCLOCK_TK_UP, "up" },
 				   { FCLOCK_TK_DOWN, "down" },
 				   { FCLOCK_TK_REFUSED, "refused" },
-				   { FCLOCK_TK_BYE, "bye" }),
+				   { FCLOCK_TK_BYE, "bye" },
+				   { FCLOCK_TK_KEYLESS, "keyless" },
+				   { FCLOCK_TK_FORGED, "forged" }),
 		  __entry->instance)
 );
 

@@ -8,13 +8,13 @@
  * node makes stands in one of few guest places until its HELLO is there; then its
  * socket moves to the peer that it belongs to.
  *
- *	          connect                 connected: opened()
- *	  IDLE ------------> CONNECTING ------------> GREETING
- *	   ^ |                   |                       |
- *	   | | hello() == 0      | error,                | WELCOME,
- *	   | |                   | 5 s                   | receive() == 0
- *	   | v                   v                       v
- *	   OPEN <- - - - - - > IDLE                     OPEN
+ *	         connect               connected           CHALLENGE: opened()
+ *	  IDLE ----------> CONNECTING ----------> AWAITING ----------> GREETING
+ *	   ^ |                 |                     |                    |
+ *	   | | hello() == 0    | error,              | error,             | WELCOME,
+ *	   | |                 | 5 s                 | 5 s                | receive() == 0
+ *	   | v                 v                     v                    v
+ *	   OPEN <- - - - - > IDLE                  IDLE                  OPEN
  *	      error, disconnect: lost()
  *
  * GREETING, too, is left with lost(). Between lost() and the next connect lies a
@@ -59,6 +59,13 @@ static int add_peers(struct fclock_transport *t,
 		p = fclock_peer_alloc(t, node);
 		if (!p)
 			return -ENOMEM;
+		if (t->key) {
+			p->auth = fclock_auth_create(t->key);
+			if (!p->auth) {
+				fclock_peer_free(p);
+				return -ENOMEM;
+			}
+		}
 		/* Pairs with smp_load_acquire() in fclock_find_peer(). */
 		smp_store_release(&t->peer[node], p);
 	}
@@ -95,6 +102,70 @@ int fclock_transport_set_peers(struct fclock_transport *t,
 	mutex_unlock(&t->mutex);
 
 	return r;
+}
+
+static void drop_staged(struct fclock_transport *t)
+{
+	unsigned int node;
+
+	lockdep_assert_held(&t->mutex);
+
+	for (node = 1; node <= FCLOCK_MAX_NODES; node++) {
+		if (!t->peer[node])
+			continue;
+		fclock_auth_destroy(t->peer[node]->staged);
+		t->peer[node]->staged = NULL;
+	}
+}
+
+/* Everything that the new key needs, before it counts. */
+static int stage(struct fclock_transport *t, struct fclock_key *key)
+{
+	unsigned int node;
+	struct fclock_peer *p;
+
+	lockdep_assert_held(&t->mutex);
+
+	for (node = 1; key && node <= FCLOCK_MAX_NODES; node++) {
+		p = t->peer[node];
+		if (!p)
+			continue;
+		p->staged = fclock_auth_create(key);
+		if (!p->staged) {
+			drop_staged(t);
+			return -ENOMEM;
+		}
+	}
+
+	return 0;
+}
+
+int fclock_transport_set_key(struct fclock_transport *t, struct fclock_key *key)
+{
+	unsigned int node;
+	int r = 0;
+
+	mutex_lock(&t->mutex);
+	if (fclock_key_same(t->key, key))
+		goto out;
+	r = stage(t, key);
+	if (r)
+		goto out;
+	fclock_key_put(t->key);
+	t->key = fclock_key_get(key);
+	WRITE_ONCE(t->keyed, key);
+	for (node = 1; node <= FCLOCK_MAX_NODES; node++)
+		if (t->peer[node])
+			fclock_peer_new_key(t->peer[node]);
+out:
+	mutex_unlock(&t->mutex);
+
+	return r;
+}
+
+u64 fclock_transport_auth_failures(struct fclock_transport *t)
+{
+	return atomic64_read(&t->auth_failures);
 }
 
 /* ---- What the core calls at any time ---- */
@@ -193,7 +264,7 @@ struct fclock_transport *
 fclock_transport_create(struct net *net, unsigned int node,
 			const struct fclock_addr *listen,
 			const struct fclock_peer_addr *peers,
-			unsigned int nr_peers, bool reserved_port,
+			unsigned int nr_peers, struct fclock_key *key,
 			const struct fclock_transport_ops *ops, void *ctx)
 {
 	struct fclock_transport *t;
@@ -212,7 +283,8 @@ fclock_transport_create(struct net *net, unsigned int node,
 	t->net = get_net(net);
 	t->node = node;
 	t->listen = *listen;
-	t->reserved_port = reserved_port;
+	t->key = fclock_key_get(key);
+	t->keyed = key;
 	t->ops = ops;
 	t->ctx = ctx;
 	mutex_init(&t->mutex);
@@ -240,6 +312,7 @@ void fclock_transport_destroy(struct fclock_transport *t)
 	destroy_workqueue(t->wq);
 	for (i = 1; i <= FCLOCK_MAX_NODES; i++)
 		fclock_peer_free(t->peer[i]);
+	fclock_key_put(t->key);
 	put_net(t->net);
 	kfree(t);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Kernel TCP between the nodes of a volume: listening, connecting (the higher node id
- * connects), framing, reconnecting with backoff. It moves frames between sockets and
- * the core and knows nothing of what they mean, except HELLO's place.
+ * connects), framing, authentication, reconnecting with backoff. It moves frames between
+ * sockets and the core and knows nothing of what they mean, except HELLO's place.
  */
 #ifndef FCLOCK_TRANSPORT_H
 #define FCLOCK_TRANSPORT_H
@@ -14,6 +14,7 @@
 #include <net/net_namespace.h>
 #include "wire.h"
 
+struct fclock_key;
 struct fclock_transport;
 
 struct fclock_addr {
@@ -28,15 +29,16 @@ struct fclock_addr {
 /**
  * struct fclock_transport_ops - what the transport calls
  *
- * @opened: an outgoing connection to @node is established: the core queues HELLO
+ * @opened: an outgoing connection to @node is established and was told its CHALLENGE: the
+ *	core queues HELLO
  * @hello: an accepted socket delivered its HELLO frame (FCLOCK_HELLO_FRAME bytes; header
  *	decoded and payload checked by the transport). Before the call the transport has
  *	verified the sender's address against peer @node (the node id in the payload) and
- *	its port. Returns 0: the connection is @node's now and WELCOME is queued; else
- *	-errno: the transport sends @refusal (a whole WELCOME frame, FCLOCK_HELLO_FRAME
- *	bytes, written by the callee) if *@refusal_len != 0, and closes. When 0 is returned
- *	while an older connection of the node is open, the transport drops that one
- *	silently (no @lost)
+ *	its port or its proof; with a key @hello's flag and nonce are cleared. Returns 0:
+ *	the connection is @node's now and WELCOME is queued; else -errno: the transport sends
+ *	@refusal (a whole WELCOME frame, FCLOCK_HELLO_FRAME bytes, written by the callee) if
+ *	*@refusal_len != 0, and closes. When 0 is returned while an older connection of the
+ *	node is open, the transport drops that one silently (no @lost)
  * @receive: a whole checked frame from @node on its current connection; the first one on
  *	a connection that was @opened is WELCOME, and no other is. -errno: the transport
  *	drops the connection (and calls @lost)
@@ -72,8 +74,8 @@ struct fclock_peer_addr {
  * @listen: own address
  * @peers: configured peers
  * @nr_peers: how many
- * @reserved_port: without a key: bind outgoing connections to a port below 1024 and
- *	refuse peers that come from a higher one
+ * @key: peers must prove that they have it (a reference is taken); NULL: peers must
+ *	have none and come from a port below 1024
  * @ops: what to call
  * @ctx: their first argument
  *
@@ -87,7 +89,7 @@ struct fclock_transport *
 fclock_transport_create(struct net *net, unsigned int node,
 			const struct fclock_addr *listen,
 			const struct fclock_peer_addr *peers,
-			unsigned int nr_peers, bool reserved_port,
+			unsigned int nr_peers, struct fclock_key *key,
 			const struct fclock_transport_ops *ops, void *ctx);
 /* Bind, listen and begin to connect. May sleep. Return: -EADDRINUSE and friends. */
 int fclock_transport_start(struct fclock_transport *t);
@@ -118,6 +120,20 @@ void fclock_transport_disconnect(struct fclock_transport *t, unsigned int node);
 int fclock_transport_set_peers(struct fclock_transport *t,
 			       const struct fclock_peer_addr *peers,
 			       unsigned int nr_peers);
+/**
+ * fclock_transport_set_key - a reload may have changed the key
+ * @t: the transport, running or not
+ * @key: or NULL
+ *
+ * Connections stay when it is the same key; else all end with @lost, from the worker.
+ *
+ * Context: may sleep; loads no module.
+ * Return: 0, or -ENOMEM; nothing has changed then.
+ */
+int fclock_transport_set_key(struct fclock_transport *t,
+			     struct fclock_key *key);
+/* Wrong proofs, wrong tags, and peers of which only one has a key, since creation. */
+u64 fclock_transport_auth_failures(struct fclock_transport *t);
 /*
  * Wait (killably) until every queued frame was sent on the open connections and
  * acknowledged by the other side's TCP, at most @ms.

@@ -108,11 +108,10 @@ static int make_transport(struct fclock_volume *v, struct fclock_target *t)
 
 	if (!t->args.has_listen)
 		return 0;
-	/* Without a key only the port tells that no plain user speaks. */
 	transport = fclock_transport_create(current->nsproxy->net_ns,
 					    t->args.node, &t->args.listen,
 					    t->args.peer, t->args.nr_peers,
-					    true,
+					    t->key,
 					    &fclock_volume_transport_ops, v);
 	if (IS_ERR(transport))
 		return PTR_ERR(transport);
@@ -623,13 +622,17 @@ static int __apply_peers(struct fclock_volume *v, const struct fclock_args *args
 }
 
 /* What a reload may change. */
-static int __apply_args(struct fclock_volume *v, const struct fclock_args *args)
+static int __apply_args(struct fclock_volume *v, const struct fclock_target *t)
 {
+	const struct fclock_args *args = &t->args;
 	unsigned long flags;
-	int r;
+	int r = 0;
 
 	lockdep_assert_held(&volumes_lock);
-	r = __apply_peers(v, args);
+	if (v->transport)
+		r = fclock_transport_set_key(v->transport, t->key);
+	if (!r)
+		r = __apply_peers(v, args);
 	if (r)
 		return r;
 	spin_lock_irqsave(&v->lock, flags);
@@ -691,7 +694,7 @@ int fclock_volume_resume(struct fclock_target *t)
 
 	noio = lock_volumes();
 	if (t->target == FCLOCK_TARGET_A)
-		r = __apply_args(v, &t->args);
+		r = __apply_args(v, t);
 	if (!r)
 		r = __start(v);
 	if (!r && t->target != FCLOCK_TARGET_A)

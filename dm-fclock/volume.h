@@ -17,6 +17,7 @@
 #include <linux/percpu-refcount.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
+#include "auth.h"
 #include "compat.h"
 #include "copier.h"
 #include "core.h"
@@ -47,6 +48,7 @@
  * @cache_limit: KiB
  * @peers: in the order given
  * @peer_mask: bit (id - 1)
+ * @key_word: as given; never the key itself
  */
 struct fclock_args {
 	unsigned int node;
@@ -54,8 +56,9 @@ struct fclock_args {
 	u32 trigger_timeout;		/* ms */
 	u64 cache_limit;
 	bool has_grain, has_listen, has_cache_limit, has_timeout, has_cluster;
-	bool insecure;
+	bool has_key, insecure;
 	char cluster[FCLOCK_CLUSTER_LEN];
+	char key_word[FCLOCK_KEY_WORD];
 	struct fclock_addr listen;
 	u64 peer_mask;
 	unsigned int nr_peers;
@@ -70,6 +73,7 @@ struct fclock_args {
  * @map: FCLOCK_CACHE_A or the slot
  * @target: FCLOCK_TARGET_A or the slot
  * @args: origin: for the table line, and used at each resume
+ * @key: origin: a reference, NULL without one; used at each resume
  */
 struct fclock_target {
 	struct list_head list;
@@ -81,6 +85,7 @@ struct fclock_target {
 	u8 map;
 	u8 target;
 	struct fclock_args args;
+	struct fclock_key *key;
 };
 
 struct fclock_hits {
@@ -162,6 +167,7 @@ struct fclock_volume {
 	struct shrinker *shrinker;
 	struct fclock_hits __percpu *hits;
 	struct fclock_hits hits_base;	/* at reset_stats; lock */
+	u64 auth_failures_base;		/* likewise */
 
 	struct mutex targets_lock;	/* of @targets; held over dm events */
 	struct list_head targets;

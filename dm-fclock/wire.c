@@ -61,6 +61,9 @@ static bool fclock_wire_lengths(u8 type, u32 *min, u32 *max)
 	case FCLOCK_PREPARED:
 		len = 0;
 		break;
+	case FCLOCK_CHALLENGE:
+		len = sizeof(struct fclock_wire_challenge);
+		break;
 	case FCLOCK_HELLO:
 	case FCLOCK_WELCOME:
 		len = sizeof(struct fclock_wire_hello);
@@ -203,13 +206,26 @@ static bool fclock_wire_node_ok(u8 id)
 	return id >= 1 && id <= FCLOCK_MAX_NODES;
 }
 
+/* Whose key it is shows in the flag; who has none sends no nonce. */
+static bool fclock_wire_key_ok(u16 flags, const u8 *nonce)
+{
+	if (flags & ~FCLOCK_HELLO_KEY)
+		return false;
+	return flags & FCLOCK_HELLO_KEY || fclock_zero(nonce, FCLOCK_NONCE_LEN);
+}
+
+static bool fclock_wire_challenge_ok(const struct fclock_wire_challenge *p)
+{
+	return fclock_wire_node_ok(p->node_id) && !p->pad && !p->pad2 &&
+		fclock_wire_key_ok(le16_to_cpu(p->flags), p->nonce);
+}
+
 /* A refusal need not know the volume. */
 static bool fclock_wire_hello_ok(const struct fclock_wire_hello *p,
 				 bool welcome)
 {
 	u32 refusal = le32_to_cpu(p->refusal);
 	u32 grain = le32_to_cpu(p->grain);
-	u16 flags = le16_to_cpu(p->flags);
 
 	if (!p->min_version || p->min_version > p->max_version ||
 	    !fclock_wire_node_ok(p->node_id) ||
@@ -222,12 +238,8 @@ static bool fclock_wire_hello_ok(const struct fclock_wire_hello *p,
 		return false;
 	if (p->epoch && !p->members)
 		return false;
-	if (flags & ~FCLOCK_HELLO_KEY)
-		return false;
-	if (!(flags & FCLOCK_HELLO_KEY) &&
-	    !fclock_zero(p->nonce, sizeof(p->nonce)))
-		return false;
-	return fclock_host_ok(p->host);
+	return fclock_wire_key_ok(le16_to_cpu(p->flags), p->nonce) &&
+		fclock_host_ok(p->host);
 }
 
 static bool fclock_wire_ask_ok(const struct fclock_wire_ask *p)
@@ -311,6 +323,9 @@ int fclock_wire_check_payload(const struct fclock_msg *msg, const void *payload,
 		return fclock_wire_check_grant(payload, msg->length, grains);
 	case FCLOCK_LOCK_REQUEST:
 		ok = fclock_wire_request_ok(payload, grains);
+		break;
+	case FCLOCK_CHALLENGE:
+		ok = fclock_wire_challenge_ok(payload);
 		break;
 	case FCLOCK_HELLO:
 	case FCLOCK_WELCOME:

@@ -11,7 +11,7 @@
 #include "ondisk.h"
 
 #define FCLOCK_WIRE_MAGIC	0x66636c6b	/* "fclk" */
-#define FCLOCK_WIRE_VERSION	1		/* also names the placement hash */
+#define FCLOCK_WIRE_VERSION	2		/* also names the placement hash */
 #define FCLOCK_TAG_LEN		16
 
 enum fclock_msg_type {
@@ -21,8 +21,9 @@ enum fclock_msg_type {
 	FCLOCK_RELEASE_REQUEST	= 3,
 	FCLOCK_RELEASED		= 4,
 	/* around them */
+	FCLOCK_CHALLENGE	= 15,	/* acceptor's first frame; not for the core */
 	FCLOCK_HELLO		= 16,	/* connector's first frame */
-	FCLOCK_WELCOME		= 17,	/* acceptor's first frame: accepts or refuses */
+	FCLOCK_WELCOME		= 17,	/* acceptor's answer: accepts or refuses */
 	FCLOCK_BYE		= 18,
 	FCLOCK_ASK		= 19,	/* to the primary */
 	FCLOCK_ANSWER		= 20,	/* the primary's answer to a trigger or stop */
@@ -45,7 +46,7 @@ struct fclock_wire_header {
 	__le64 state;			/* sender's state number */
 	__le64 id;			/* of the request, lock or ask */
 	__le64 seq;			/* per connection and direction, from 1 */
-	u8 tag[FCLOCK_TAG_LEN];		/* zero without a key */
+	u8 tag[FCLOCK_TAG_LEN];		/* zero without a key, and in CHALLENGE */
 };
 
 static_assert(sizeof(struct fclock_wire_header) == 72);
@@ -103,6 +104,19 @@ static_assert(sizeof(struct fclock_wire_lock_grant) == 32);
 
 /* RELEASE_REQUEST, RELEASED, BYE: no payload; header.id names the lock. */
 
+#define FCLOCK_NONCE_LEN	32
+
+/* CHALLENGE: whoever accepted a connection says it at once. */
+struct fclock_wire_challenge {
+	u8 node_id;			/* of the sender */
+	u8 pad;
+	__le16 flags;			/* FCLOCK_HELLO_* */
+	__le32 pad2;
+	u8 nonce[FCLOCK_NONCE_LEN];	/* zero without a key */
+};
+
+static_assert(sizeof(struct fclock_wire_challenge) == 40);
+
 /* HELLO and WELCOME: one fixed size. */
 struct fclock_wire_hello {
 	u8 min_version;
@@ -122,7 +136,7 @@ struct fclock_wire_hello {
 	__le16 credits;			/* open LOCK_REQUESTs that the sender takes */
 	__le16 locks;			/* shared locks that an owner keeps for the receiver */
 	char host[FCLOCK_HOST_LEN];
-	u8 nonce[32];			/* zero without a key */
+	u8 nonce[FCLOCK_NONCE_LEN];	/* HELLO: zero without a key; WELCOME: zero */
 };
 
 static_assert(sizeof(struct fclock_wire_hello) == 136);
@@ -195,6 +209,8 @@ struct fclock_wire_ping {
 static_assert(sizeof(struct fclock_wire_ping) == 144);
 
 #define FCLOCK_FRAME_MAX	(sizeof(struct fclock_wire_header) + FCLOCK_MD_BLOCK_SIZE)
+#define FCLOCK_CHALLENGE_FRAME	(sizeof(struct fclock_wire_header) + \
+				 sizeof(struct fclock_wire_challenge))
 #define FCLOCK_HELLO_FRAME	(sizeof(struct fclock_wire_header) + \
 				 sizeof(struct fclock_wire_hello))
 
@@ -238,6 +254,7 @@ static inline const char *fclock_msg_name(u8 type)
 	case FCLOCK_LOCK_GRANT: return "LOCK_GRANT";
 	case FCLOCK_RELEASE_REQUEST: return "RELEASE_REQUEST";
 	case FCLOCK_RELEASED: return "RELEASED";
+	case FCLOCK_CHALLENGE: return "CHALLENGE";
 	case FCLOCK_HELLO: return "HELLO";
 	case FCLOCK_WELCOME: return "WELCOME";
 	case FCLOCK_BYE: return "BYE";

@@ -17,7 +17,7 @@ SIZE = 64 * MIB
 GRAIN = 128
 USED = f'{SIZE // 2 - 1024}k'
 SMALL = 64                      # grain of the cache with many runs
-DISKS = 16
+DISKS = 24
 BIG = 16 << 10                  # MiB, what the memory disks say they have
 META_PIECE = 65 * MIB
 
@@ -308,7 +308,53 @@ def trigger(devices, args):
     table.show({'big': 'fclock-origin, one copy'})
 
 
-OTHERS = {'first': first, 'trigger': trigger}
+# ---- messages ----
+
+def two_nodes(devices, name, port, *words):
+    """A volume on two nodes of this kernel, with all grains split. The second one caches
+    nothing, so each write through it is a LOCK_REQUEST and a LOCK_GRANT."""
+    parts = {'m': devices.metadata(), 'a': next(devices.disks),
+             'b': next(devices.disks)}
+    for node, other in (1, 2), (2, 1):
+        own = {k: '/dev/mapper/' + create(f'{name}{node}-{k}', f'linear {d} 0',
+                                          4 * MIB + 128 if k == 'm' else SIZE)
+               for k, d in parts.items()}
+        args = ['listen', f'127.0.0.1:{port + node}', 'peer', str(other),
+                f'127.0.0.1:{port + other}', 'cache_limit', '0', *words]
+        create(f'{name}{node}', f'fclock-origin {own["m"]} {own["a"]} {node} '
+               f'{len(args)} {" ".join(args)}')
+        create(f'{name}{node}-copy', f'fclock-copy {own["m"]} 0 {own["b"]}')
+    for node in 1, 2:
+        wait_active(f'{name}{node}')
+    message(f'{name}2', 'trigger', '0')
+    fill(f'{name}1', size=USED)
+
+
+def messages(devices, args):
+    sh('addkey', 'add', 'logon', 'fclock:bench',
+       '0123456789abcdef0123456789abcdef')
+    two_nodes(devices, 'plain', 7100)
+    two_nodes(devices, 'keyed', 7200, 'key', 'fclock:bench')
+    jobs = ['plain2', *fio.order(['keyed2'], 'plain2')]
+    for depth in 1, 16:
+        table = fio.Table('round trips of LOCK_REQUEST and LOCK_GRANT, '
+                          f'{depth} at a time; no key = 1')
+        for _ in range(2 * args.rounds):
+            for name in 'plain2', 'keyed2':
+                message(name, 'reset_stats')
+            times = fio.run(jobs, {'rw': 'randwrite', **RANDOM, 'size': USED,
+                                   'iodepth': depth, 'time_based': 1,
+                                   'runtime': f'{args.time}ms'})
+            for name, took, plain in fio.beside(jobs[1:], times[1:], 'plain2'):
+                table.add(name, plain / took)
+            for name in 'plain2', 'keyed2':
+                st = status(name)
+                if int(st['cache_hits']) or int(st['lock_requests']) < 50:
+                    raise SystemExit(f'{name}: {st}')
+        table.show({'keyed2': 'with a key'})
+
+
+OTHERS = {'first': first, 'trigger': trigger, 'messages': messages}
 
 
 def main():

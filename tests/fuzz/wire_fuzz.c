@@ -46,6 +46,7 @@ static void check_good(const struct fclock_msg *msg, const void *payload,
 		       u64 grains)
 {
 	const struct fclock_wire_lock_request *q = payload;
+	const struct fclock_wire_challenge *c = payload;
 	const struct fclock_wire_hello *h = payload;
 	const struct fclock_wire_prepare *p = payload;
 	const struct fclock_wire_ask *a = payload;
@@ -62,8 +63,17 @@ static void check_good(const struct fclock_msg *msg, const void *payload,
 	case FCLOCK_LOCK_GRANT:
 		check_grant(payload, msg->length, grains);
 		break;
+	case FCLOCK_CHALLENGE:
+		fz_check(c->node_id && c->node_id <= FCLOCK_MAX_NODES);
+		fz_check(!(le16_to_cpu(c->flags) & ~FCLOCK_HELLO_KEY));
+		fz_check(c->flags || !memchr_inv(c->nonce, 0,
+						 sizeof(c->nonce)));
+		break;
 	case FCLOCK_HELLO:
 	case FCLOCK_WELCOME:
+		fz_check(!(le16_to_cpu(h->flags) & ~FCLOCK_HELLO_KEY));
+		fz_check(h->flags || !memchr_inv(h->nonce, 0,
+						 sizeof(h->nonce)));
 		fz_check(h->node_id && h->node_id <= FCLOCK_MAX_NODES);
 		fz_check(h->peer_id && h->peer_id <= FCLOCK_MAX_NODES);
 		check_text(h->host, sizeof(h->host));
@@ -103,6 +113,8 @@ static void make_header(struct input *in, u8 *buf)
 		return;
 	}
 	msg.length = how & 0x40 ? in_u16(in) : lengths[how % 8];
+	if ((how & 0xf8) == 0x18)
+		msg.length = sizeof(struct fclock_wire_challenge);
 	msg.id = in_u8(in);
 	msg.state = in_number(in);
 	fclock_wire_encode_header(buf, &msg);

@@ -13,6 +13,8 @@
 #include <linux/slab.h>
 #include <net/net_namespace.h>
 #include <net/sock.h>
+#include "auth.h"
+#include "peer.h"
 #include "transport.h"
 
 #define NODES		3
@@ -43,6 +45,7 @@ struct toy {
 
 struct cluster {
 	struct kunit *test;
+	struct fclock_key *key[NODES + 1];	/* NULL: none */
 	struct toy toy[NODES + 1];
 };
 
@@ -282,7 +285,7 @@ static void create_node(struct cluster *c, sa_family_t family,
 	toy->node = node;
 	spin_lock_init(&toy->lock);
 	toy->t = fclock_transport_create(&init_net, node, &listen, peers, n,
-					 true, &toy_ops, toy);
+					 c->key[node], &toy_ops, toy);
 	KUNIT_ASSERT_FALSE(c->test, IS_ERR(toy->t));
 }
 
@@ -304,16 +307,39 @@ static void stop_node(struct cluster *c, unsigned int node)
 	c->toy[node].running = false;
 }
 
-static struct cluster *cluster(struct kunit *test, sa_family_t family)
+static struct fclock_key *make_key(struct kunit *test, u8 first)
+{
+	u8 secret[32] = { first };
+	struct fclock_key *key;
+
+	if (!first)
+		return NULL;
+	key = fclock_key_create(secret, sizeof(secret));
+	KUNIT_ASSERT_FALSE(test, IS_ERR(key));
+	return key;
+}
+
+/* @keys: a letter for each node's key, '\0' for none */
+static struct cluster *keyed_cluster(struct kunit *test, sa_family_t family,
+				     const u8 keys[NODES])
 {
 	struct cluster *c = kunit_kzalloc(test, sizeof(*c), GFP_KERNEL);
 	unsigned int i;
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, c);
 	c->test = test;
-	for (i = 1; i <= NODES; i++)
+	for (i = 1; i <= NODES; i++) {
+		c->key[i] = make_key(test, keys[i - 1]);
 		create_node(c, family, i);
+	}
 	return c;
+}
+
+static struct cluster *cluster(struct kunit *test, sa_family_t family)
+{
+	static const u8 none[NODES];
+
+	return keyed_cluster(test, family, none);
 }
 
 static void end_cluster(struct cluster *c)
@@ -323,6 +349,7 @@ static void end_cluster(struct cluster *c)
 	for (i = 1; i <= NODES; i++) {
 		stop_node(c, i);
 		fclock_transport_destroy(c->toy[i].t);
+		fclock_key_put(c->key[i]);
 	}
 	for (i = 1; i <= NODES; i++)
 		for (j = 1; j <= NODES; j++)
@@ -385,13 +412,19 @@ static void ask_all(struct cluster *c, unsigned int count)
 				ask(c, i, j, count);
 }
 
-static struct cluster *running_cluster(struct kunit *test, sa_family_t family)
+static void start_all(struct cluster *c)
 {
-	struct cluster *c = cluster(test, family);
 	unsigned int i;
 
 	for (i = 1; i <= NODES; i++)
 		start_node(c, i);
+}
+
+static struct cluster *running_cluster(struct kunit *test, sa_family_t family)
+{
+	struct cluster *c = cluster(test, family);
+
+	start_all(c);
 	wait_for(c, all_up(c));
 	return c;
 }
@@ -541,11 +574,24 @@ static void stranger_sends(struct socket *sock, void *buf, size_t len)
 	kernel_sendmsg(sock, &msg, &iov, 1, len);
 }
 
-/* Is cut off, however politely. */
+/* The first that everybody hears. */
+static void hear_challenge(struct kunit *test, struct socket *sock, void *frame)
+{
+	KUNIT_EXPECT_EQ(test, stranger_reads(sock, frame,
+					     FCLOCK_CHALLENGE_FRAME),
+			(int)FCLOCK_CHALLENGE_FRAME);
+}
+
+/* Is cut off, however politely; it may have heard the challenge. */
 static void expect_cut(struct kunit *test, struct socket *sock)
 {
+	unsigned int heard = 0;
 	u8 byte;
-	int r = stranger_reads(sock, &byte, 1);
+	int r;
+
+	do {
+		r = stranger_reads(sock, &byte, 1);
+	} while (r == 1 && heard++ < FCLOCK_CHALLENGE_FRAME);
 
 	KUNIT_EXPECT_TRUE(test, r == 0 || r == -ECONNRESET || r == -EPIPE);
 	sock_release(sock);
@@ -558,7 +604,9 @@ enum oddity {
 	HALF,
 	SILENT,
 	OTHER_TYPE,
+	CHALLENGED,
 	OTHER_VERSION,
+	WITH_KEY,
 	STRANGE_NODE,
 	LOWER_NODE,
 	WILD_NODE,
@@ -590,8 +638,16 @@ static size_t odd_hello(u8 *buf, enum oddity oddity)
 	case OTHER_TYPE:
 		header->type = FCLOCK_WELCOME;
 		break;
+	case CHALLENGED:
+		header->type = FCLOCK_CHALLENGE;
+		header->length =
+			cpu_to_le32(sizeof(struct fclock_wire_challenge));
+		break;
 	case OTHER_VERSION:
 		header->version++;
+		break;
+	case WITH_KEY:
+		fclock_auth_demand_key(buf);
 		break;
 	case STRANGE_NODE:
 		hello->node_id = NODES + 1;
@@ -656,6 +712,7 @@ static void crowd(struct kunit *test)
 	for (i = 0; i < CROWD - PLACES; i++)
 		expect_cut(test, sock[i]);
 	good = stranger(test, 950 + CROWD);
+	hear_challenge(test, good, buf);
 	stranger_sends(good, buf, odd_hello(buf, NR_ODDITIES));
 	KUNIT_EXPECT_EQ(test, stranger_reads(good, buf, FCLOCK_HELLO_FRAME),
 			(int)FCLOCK_HELLO_FRAME);
@@ -675,7 +732,7 @@ static void bad_frames(struct kunit *test)
 {
 	static const u8 type[] = {
 		FCLOCK_HELLO, FCLOCK_WELCOME, FCLOCK_LOCK_REQUEST, 99,
-		FCLOCK_RESUME,
+		FCLOCK_RESUME, FCLOCK_CHALLENGE,
 	};
 	struct cluster *c = cluster(test, AF_INET);
 	struct toy_link *l = &c->toy[1].link[2];
@@ -688,6 +745,7 @@ static void bad_frames(struct kunit *test)
 	start_node(c, 1);
 	for (i = 0; i < ARRAY_SIZE(type); i++) {
 		sock = stranger(test, 800 + i);
+		hear_challenge(test, sock, buf);
 		stranger_sends(sock, buf, odd_hello(buf, NR_ODDITIES));
 		KUNIT_EXPECT_EQ(test, stranger_reads(sock, buf,
 						     FCLOCK_HELLO_FRAME),
@@ -701,6 +759,8 @@ static void bad_frames(struct kunit *test)
 			header->length = cpu_to_le32(FCLOCK_MD_BLOCK_SIZE + 1);
 		if (type[i] == FCLOCK_LOCK_REQUEST)
 			header->length = cpu_to_le32(24);
+		if (type[i] == FCLOCK_CHALLENGE)
+			header->length = cpu_to_le32(40);
 		stranger_sends(sock, buf, FCLOCK_HELLO_FRAME);
 		expect_cut(test, sock);
 		wait_for(c, READ_ONCE(l->lost) == i + 1);
@@ -722,6 +782,7 @@ static void replaces(struct kunit *test)
 	start_node(c, 1);
 	for (i = 0; i < 2; i++) {
 		sock[i] = stranger(test, 900 + i);
+		hear_challenge(test, sock[i], buf);
 		stranger_sends(sock[i], buf, odd_hello(buf, NR_ODDITIES));
 		KUNIT_EXPECT_EQ(test, stranger_reads(sock[i], buf,
 						     FCLOCK_HELLO_FRAME),
@@ -735,6 +796,299 @@ static void replaces(struct kunit *test)
 	end_cluster(c);
 }
 
+/* ---- Keys ---- */
+
+#define KEYS(a, b, c) ((const u8 [NODES]) { a, b, c })
+
+static u64 failures(struct cluster *c, unsigned int node)
+{
+	return fclock_transport_auth_failures(c->toy[node].t);
+}
+
+static bool pair_up(struct cluster *c, unsigned int a, unsigned int b)
+{
+	return READ_ONCE(c->toy[a].link[b].up) &&
+	       READ_ONCE(c->toy[b].link[a].up);
+}
+
+static void keyed(struct kunit *test)
+{
+	struct cluster *c = keyed_cluster(test, AF_INET, KEYS('k', 'k', 'k'));
+	unsigned int i;
+
+	start_all(c);
+	wait_for(c, all_up(c));
+	ask_all(c, 100);
+	wait_for(c, all_echoed(c));
+	fclock_transport_disconnect(c->toy[1].t, 2);
+	wait_for(c, READ_ONCE(c->toy[2].link[1].opened) == 2 && all_up(c));
+	ask_all(c, 20);
+	wait_for(c, all_echoed(c));
+	for (i = 1; i <= NODES; i++)
+		KUNIT_EXPECT_EQ(test, failures(c, i), 0);
+	end_cluster(c);
+}
+
+/* Node 2 is kept out by both others, without a storm, until it has their key. */
+static void kept_out(struct kunit *test, u8 its)
+{
+	struct cluster *c = keyed_cluster(test, AF_INET, KEYS('k', its, 'k'));
+	unsigned long began = jiffies;
+
+	start_all(c);
+	wait_for(c, pair_up(c, 1, 3));
+	/* it connects to node 1, and node 3 to it: three times each */
+	wait_for(c, failures(c, 1) >= 3 && failures(c, its ? 2 : 3) >= 3);
+	/* after 250, 500 ms */
+	KUNIT_EXPECT_GE(test, jiffies_to_msecs(jiffies - began), 700);
+	KUNIT_EXPECT_LE(test, failures(c, 1), 4);
+	KUNIT_EXPECT_EQ(test, c->toy[1].link[2].adopted, 0);
+	KUNIT_EXPECT_EQ(test, c->toy[2].link[3].adopted, 0);
+	KUNIT_EXPECT_FALSE(test, READ_ONCE(c->toy[1].link[2].up));
+	KUNIT_EXPECT_FALSE(test, READ_ONCE(c->toy[2].link[3].up));
+	KUNIT_EXPECT_EQ(test, c->toy[2].link[1].got, 0);
+
+	KUNIT_EXPECT_EQ(test, fclock_transport_set_key(c->toy[2].t, c->key[1]),
+			0);
+	wait_for(c, all_up(c));
+	ask_all(c, 20);
+	wait_for(c, all_echoed(c));
+	KUNIT_EXPECT_EQ(test, c->toy[1].link[3].lost, 0);
+	end_cluster(c);
+}
+
+static void wrong_key(struct kunit *test)
+{
+	kept_out(test, 'x');
+}
+
+static void no_key(struct kunit *test)
+{
+	kept_out(test, 0);
+}
+
+static void changes_key(struct kunit *test)
+{
+	struct cluster *c = keyed_cluster(test, AF_INET, KEYS('k', 'k', 'k'));
+	struct fclock_key *same = make_key(test, 'k'), *new = make_key(test, 'n');
+	unsigned int i;
+
+	start_all(c);
+	wait_for(c, all_up(c));
+	for (i = 1; i <= NODES; i++)
+		KUNIT_EXPECT_EQ(test, fclock_transport_set_key(c->toy[i].t,
+							       same), 0);
+	ask_all(c, 20);
+	wait_for(c, all_echoed(c));
+	KUNIT_EXPECT_EQ(test, c->toy[3].link[1].opened, 1);
+
+	for (i = 1; i <= NODES; i++)
+		KUNIT_EXPECT_EQ(test, fclock_transport_set_key(c->toy[i].t,
+							       new), 0);
+	wait_for(c, READ_ONCE(c->toy[3].link[1].opened) >= 2 &&
+		 READ_ONCE(c->toy[3].link[2].opened) >= 2 && all_up(c));
+	ask_all(c, 20);
+	wait_for(c, all_echoed(c));
+
+	/* and to none */
+	for (i = 1; i <= NODES; i++)
+		KUNIT_EXPECT_EQ(test, fclock_transport_set_key(c->toy[i].t,
+							       NULL), 0);
+	wait_for(c, READ_ONCE(c->toy[3].link[1].opened) >= 3 && all_up(c));
+	ask_all(c, 20);
+	wait_for(c, all_echoed(c));
+	fclock_key_put(same);
+	fclock_key_put(new);
+	end_cluster(c);
+}
+
+/* The counter comes to its end: another connection, with other keys. */
+static void renews_keys(struct kunit *test)
+{
+	struct cluster *c = keyed_cluster(test, AF_INET, KEYS('k', 'k', 'k'));
+	struct fclock_peer *a = c->toy[1].t->peer[2], *b = c->toy[2].t->peer[1];
+
+	start_all(c);
+	wait_for(c, all_up(c));
+	mutex_lock(&a->mutex);
+	fclock_auth_set_counters(a->auth, U64_MAX - 3, 0);
+	mutex_unlock(&a->mutex);
+	mutex_lock(&b->mutex);
+	fclock_auth_set_counters(b->auth, 0, U64_MAX - 3);
+	mutex_unlock(&b->mutex);
+	ask(c, 1, 2, 1);
+	wait_for(c, all_echoed(c));
+	KUNIT_EXPECT_EQ(test, c->toy[1].link[2].lost, 0);
+	/* the last frame of these keys, and one that waits for the next ones */
+	ask(c, 1, 2, 1);
+	wait_for(c, all_echoed(c));
+	fclock_transport_kick(c->toy[1].t, 2);
+	ask(c, 1, 2, 1);
+	wait_for(c, READ_ONCE(c->toy[1].link[2].lost) == 1 && all_up(c));
+	KUNIT_EXPECT_EQ(test, c->toy[2].link[1].opened, 2);
+	KUNIT_EXPECT_EQ(test, failures(c, 1) + failures(c, 2), 0);
+	end_cluster(c);
+}
+
+/* Node 2, played by one who has the key. */
+struct actor {
+	struct socket *sock;
+	struct fclock_auth *auth;
+	u8 *frame;
+	u64 seq;
+};
+
+static void actor_greets(struct kunit *test, struct actor *a,
+			 struct fclock_key *key, u16 port)
+{
+	struct fclock_greeting *g;
+
+	a->auth = fclock_auth_create(key);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, a->auth);
+	a->frame = kunit_kzalloc(test, FCLOCK_FRAME_MAX, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, a->frame);
+	a->sock = stranger(test, port);
+	a->seq = 1;
+	g = fclock_auth_greeting(a->auth);
+	hear_challenge(test, a->sock, g->challenge);
+	odd_hello(g->hello, NR_ODDITIES);
+	KUNIT_EXPECT_EQ(test, fclock_auth_sign_hello(key, g), 0);
+	stranger_sends(a->sock, g->hello, FCLOCK_HELLO_FRAME);
+	KUNIT_EXPECT_EQ(test, stranger_reads(a->sock, a->frame,
+					     FCLOCK_HELLO_FRAME),
+			(int)FCLOCK_HELLO_FRAME);
+	KUNIT_EXPECT_EQ(test, fclock_auth_check_welcome(key, g, a->frame), 0);
+	KUNIT_EXPECT_EQ(test, fclock_auth_begin(a->auth, FCLOCK_AUTH_CONNECTOR,
+						a->frame), 0);
+}
+
+static void actor_says_bye(struct kunit *test, struct actor *a)
+{
+	struct toy_link l = { .seq_out = a->seq++ };
+
+	write_frame(&l, a->frame, FCLOCK_BYE, 0);
+	KUNIT_EXPECT_EQ(test, fclock_auth_seal(a->auth, a->frame, HEADER), 0);
+	stranger_sends(a->sock, a->frame, HEADER);
+}
+
+enum forgery {
+	UNSEALED,
+	TWICE,
+	CHANGED,
+	SKIPPED,
+	BACK,
+	NR_FORGERIES,
+};
+
+static void forge(struct kunit *test, struct actor *a, enum forgery how)
+{
+	struct toy_link l = { .seq_out = a->seq };
+	struct fclock_wire_header *header = (void *)a->frame;
+
+	switch (how) {
+	case UNSEALED:
+		write_frame(&l, a->frame, FCLOCK_BYE, 0);
+		break;
+	case TWICE:
+		break;
+	case CHANGED:
+		write_frame(&l, a->frame, FCLOCK_BYE, 0);
+		fclock_auth_seal(a->auth, a->frame, HEADER);
+		header->id = cpu_to_le64(1);
+		break;
+	case SKIPPED:
+		write_frame(&l, a->frame, FCLOCK_BYE, 0);
+		fclock_auth_seal(a->auth, a->frame, HEADER);
+		fclock_auth_seal(a->auth, a->frame, HEADER);
+		break;
+	case BACK:
+		/* what it says itself, turned round */
+		break;
+	default:
+		break;
+	}
+	stranger_sends(a->sock, a->frame, HEADER);
+}
+
+static void forgeries(struct kunit *test)
+{
+	struct cluster *c = keyed_cluster(test, AF_INET, KEYS('k', 'k', 'k'));
+	struct toy_link *l = &c->toy[1].link[2];
+	struct actor a;
+	unsigned int i;
+
+	start_node(c, 1);
+	for (i = 0; i < NR_FORGERIES; i++) {
+		actor_greets(test, &a, c->key[1], 2000 + i);
+		actor_says_bye(test, &a);
+		wait_for(c, READ_ONCE(l->echoed) == i + 1);
+		if (i == BACK) {
+			ask(c, 1, 2, 1);
+			stranger_reads(a.sock, a.frame, FCLOCK_FRAME_MAX);
+			stranger_sends(a.sock, a.frame, FCLOCK_FRAME_MAX);
+		} else {
+			forge(test, &a, i);
+		}
+		wait_for(c, READ_ONCE(l->lost) == i + 1);
+		KUNIT_EXPECT_EQ(test, l->echoed, i + 1);
+		KUNIT_EXPECT_EQ(test, l->got, 0);
+		KUNIT_EXPECT_EQ(test, failures(c, 1), i + 1);
+		sock_release(a.sock);
+		fclock_auth_destroy(a.auth);
+	}
+	end_cluster(c);
+}
+
+/* A HELLO of a former connection, and all kinds of bytes where the proof should be. */
+static void unproved(struct kunit *test)
+{
+	struct cluster *c = keyed_cluster(test, AF_INET, KEYS('k', 'k', 'k'));
+	struct fclock_wire_header *header;
+	struct socket *sock;
+	struct actor a;
+	u8 *hello;
+	unsigned int i;
+
+	start_node(c, 1);
+	actor_greets(test, &a, c->key[1], 2000);
+	hello = fclock_auth_greeting(a.auth)->hello;
+	header = (void *)hello;
+	for (i = 0; i < 20; i++) {
+		if (i == 1)
+			memset(header->tag, 0, sizeof(header->tag));
+		else if (i)
+			get_random_bytes(header->tag, sizeof(header->tag));
+		sock = stranger(test, 2001 + i);
+		stranger_sends(sock, hello, FCLOCK_HELLO_FRAME);
+		expect_cut(test, sock);
+	}
+	KUNIT_EXPECT_EQ(test, failures(c, 1), 20);
+	/* the connection that there is lives on */
+	actor_says_bye(test, &a);
+	wait_for(c, READ_ONCE(c->toy[1].link[2].echoed) == 1);
+	KUNIT_EXPECT_EQ(test, c->toy[1].link[2].adopted, 1);
+	KUNIT_EXPECT_EQ(test, c->toy[1].link[2].lost, 0);
+	sock_release(a.sock);
+	fclock_auth_destroy(a.auth);
+	end_cluster(c);
+}
+
+/* A refusal of the core is proved like any WELCOME. */
+static void refuses_keyed(struct kunit *test)
+{
+	struct cluster *c = keyed_cluster(test, AF_INET, KEYS('k', 'k', 'k'));
+	struct toy_link *l = &c->toy[2].link[1];
+
+	c->toy[1].refuse = true;
+	start_node(c, 1);
+	start_node(c, 2);
+	wait_for(c, READ_ONCE(l->refused) >= 2);
+	KUNIT_EXPECT_EQ(test, failures(c, 2), 0);
+	WRITE_ONCE(c->toy[1].refuse, false);
+	wait_for(c, pair_up(c, 1, 2));
+	end_cluster(c);
+}
+
 static void address_in_use(struct kunit *test)
 {
 	struct cluster *c = cluster(test, AF_INET);
@@ -742,7 +1096,7 @@ static void address_in_use(struct kunit *test)
 	struct fclock_transport *t;
 
 	start_node(c, 1);
-	t = fclock_transport_create(&init_net, 9, &listen, NULL, 0, true,
+	t = fclock_transport_create(&init_net, 9, &listen, NULL, 0, NULL,
 				    &toy_ops, &c->toy[2]);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(t));
 	KUNIT_EXPECT_EQ(test, fclock_transport_start(t), -EADDRINUSE);
@@ -790,6 +1144,14 @@ static struct kunit_case transport_cases[] = {
 	KUNIT_CASE(crowd),
 	KUNIT_CASE(bad_frames),
 	KUNIT_CASE(replaces),
+	KUNIT_CASE(keyed),
+	KUNIT_CASE(wrong_key),
+	KUNIT_CASE(no_key),
+	KUNIT_CASE(changes_key),
+	KUNIT_CASE(renews_keys),
+	KUNIT_CASE(forgeries),
+	KUNIT_CASE(unproved),
+	KUNIT_CASE(refuses_keyed),
 	KUNIT_CASE(address_in_use),
 	{}
 };

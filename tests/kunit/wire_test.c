@@ -15,7 +15,7 @@
 #define LONGEST		4200	/* beyond FCLOCK_FRAME_MAX */
 
 static const u8 golden_header[HEADER] = {
-	0x6b, 0x6c, 0x63, 0x66, 0x01, 0x19, 0x00, 0x00,
+	0x6b, 0x6c, 0x63, 0x66, 0x02, 0x19, 0x00, 0x00,
 	0x90, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
 	0x08, 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01,
 	0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11,
@@ -40,6 +40,11 @@ static const u8 golden_grant[66] = {
 	0x05, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
 	0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
 	0xff, 0x7f,
+};
+
+static const u8 golden_challenge[40] = {
+	0x03, 0x00, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00,
+	0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8,
 };
 
 static const u8 golden_hello[136] = {
@@ -109,6 +114,7 @@ static const struct sample samples[] = {
 	{ 23, NULL, 4096 },
 	{ 24, NULL, 4096 },
 	{ 25, golden_ping, 144 },
+	{ 15, golden_challenge, 40 },
 };
 
 static void put_le(u8 *p, u64 value, unsigned int size)
@@ -284,6 +290,11 @@ static void payload_golden(struct kunit *test)
 	const struct fclock_wire_answer *n = (void *)golden_answer;
 	const struct fclock_wire_prepare *p = (void *)golden_prepare;
 	const struct fclock_wire_ping *i = (void *)golden_ping;
+	const struct fclock_wire_challenge *c = (void *)golden_challenge;
+
+	KUNIT_EXPECT_EQ(test, c->node_id, (u8)3);
+	KUNIT_EXPECT_EQ(test, le16_to_cpu(c->flags), (u16)FCLOCK_HELLO_KEY);
+	KUNIT_EXPECT_EQ(test, c->nonce[0], (u8)0xa1);
 
 	KUNIT_EXPECT_EQ(test, q->target, (u8)3);
 	KUNIT_EXPECT_EQ(test, q->kind, (u8)FCLOCK_KIND_SHARED);
@@ -367,6 +378,7 @@ enum {
 	ANSWER	= 10,
 	PREPARE	= 11,
 	PING	= 15,
+	CHALLENGE = 16,
 };
 
 static const struct poke pokes[] = {
@@ -501,6 +513,16 @@ static const struct poke pokes[] = {
 	{ PING, 16, 8, 1000, 0 },
 	{ PING, 16, 8, 1001, -EPROTO },
 	{ PING, 136, 8, ~0ULL, -EPROTO },
+
+	{ CHALLENGE, 0, 1, 0, -EPROTO },
+	{ CHALLENGE, 0, 1, 64, 0 },
+	{ CHALLENGE, 0, 1, 65, -EPROTO },
+	{ CHALLENGE, 1, 1, 1, -EPROTO },
+	{ CHALLENGE, 2, 2, 0, -EPROTO },		/* nonce without a key */
+	{ CHALLENGE, 2, 2, 3, -EPROTO },
+	{ CHALLENGE, 2, 2, 0x8001, -EPROTO },
+	{ CHALLENGE, 4, 4, 1, -EPROTO },
+	{ CHALLENGE, 39, 1, 1, 0 },
 };
 
 static void payload_bad_fields(struct kunit *test)

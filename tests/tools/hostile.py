@@ -13,13 +13,16 @@ import select
 import socket
 import struct
 import sys
+import threading
 import time
 
 HEADER = struct.Struct('<IBBHIIQQQQQ16s')
 HELLO = struct.Struct('<BBBBI16sQIIQQQHHHH32s32s')
-MAGIC, HELLO_TYPE, WELCOME = 0x66636c6b, 16, 17
+MAGIC, VERSION = 0x66636c6b, 2
+CHALLENGE, HELLO_TYPE, WELCOME = 15, 16, 17
+CHALLENGE_SIZE, HELLO_SIZE = 112, 208
 # payload lengths by type, as the decoder wants them
-LENGTHS = {1: 24, 2: 48, 3: 0, 4: 0, 16: 136, 17: 136, 18: 0, 19: 48, 20: 128,
+LENGTHS = {1: 24, 2: 48, 3: 0, 4: 0, 15: 40, 16: 136, 17: 136, 18: 0, 19: 48, 20: 128,
            21: 16, 22: 0, 23: 4096, 24: 4096, 25: 144}
 PING = 25
 
@@ -48,7 +51,7 @@ def family(host):
 
 
 def header(kind, length, sender=7, receiver=0, state=0, ident=0, seq=1,
-           magic=MAGIC, version=1, reserved=0):
+           magic=MAGIC, version=VERSION, reserved=0):
     return HEADER.pack(magic, version, kind, reserved, length, 0, sender,
                        receiver, state, ident, seq, bytes(16))
 
@@ -92,12 +95,7 @@ class Attacker:
             s = self.connect(reserved)
             s.settimeout(wait)
             s.sendall(data)
-            got = b''
-            while len(got) < 208:
-                more = s.recv(208 - len(got))
-                if not more:
-                    break
-                got += more
+            got = hear(s, CHALLENGE_SIZE + HELLO_SIZE)[CHALLENGE_SIZE:]
             s.close()
         except socket.timeout:
             s.close()
@@ -110,6 +108,17 @@ class Attacker:
         return 'closed', time.monotonic() - began
 
 
+def hear(s, size):
+    """So many bytes, or what comes before the end."""
+    got = b''
+    while len(got) < size:
+        more = s.recv(size - len(got))
+        if not more:
+            break
+        got += more
+    return got
+
+
 # ---- what is said ----
 
 def good_hello(args):
@@ -117,7 +126,7 @@ def good_hello(args):
     one of node 3 that would do."""
     if not args.file:
         return header(HELLO_TYPE, HELLO.size, sender=7) + HELLO.pack(
-            1, 1, 3, 1, 0, bytes(16), args.length, args.grain, 5000, 0, 0, 0,
+            VERSION, VERSION, 3, 1, 0, bytes(16), args.length, args.grain, 5000, 0, 0, 0,
             0, 0, 256, 4096, b'node3', bytes(32))
     with open(args.file, 'rb') as f:
         data = f.read()
@@ -148,7 +157,8 @@ def odd(a):
         bodies[f'type{kind}'] = header(kind, LENGTHS.get(kind, 136)) + \
             hello[72:208]
     bodies['version0'] = header(HELLO_TYPE, 136, version=0) + hello[72:208]
-    bodies['version2'] = header(HELLO_TYPE, 136, version=2) + hello[72:208]
+    bodies['later'] = header(HELLO_TYPE, 136, version=VERSION + 1) + \
+        hello[72:208]
     bodies['magic'] = header(HELLO_TYPE, 136, magic=0) + hello[72:208]
     bodies['reserved'] = header(HELLO_TYPE, 136, reserved=1) + hello[72:208]
     for node in (0, 1, 2, 64, 65, 255):     # 3 is who it really is
@@ -173,9 +183,20 @@ def refused(a):
         'peer': patched(hello, 75, '<B', 2 if hello[75] != 2 else 1),
         'instance0': patched(hello, 16, '<Q', 0),
         'instance': patched(hello, 16, '<Q', 4711),
-        'protocol': patched(hello, 72, '<H', 0x0302),
+        'protocol': patched(hello, 72, '<H', 0x0101 * (VERSION + 1)),
     }
     facts('refused', **{k: a.say(v)[0] for k, v in cases.items()})
+
+
+def unkeyed(a):
+    """To a node that has a key, without it."""
+    hello = good_hello(a.args)[:HELLO_SIZE]
+    flagged = patched(hello, 138, '<H', 1)
+    rnd = Chance(a.args.seed)
+    made_up = flagged[:56] + rnd.randbytes(16) + flagged[72:176] + \
+        rnd.randbytes(32)
+    results = [a.say(h)[0] for h in (hello, flagged, made_up)]
+    facts('unkeyed', tried=len(results), closed=results.count('closed'))
 
 
 def slow(a):
@@ -184,7 +205,7 @@ def slow(a):
     began = time.monotonic()
     live = {n: a.connect() for n in ('half', 'drip', 'silent')}
     live['half'].sendall(hello[:104])
-    sent, ends = 0, {}
+    sent, ends, challenged = 0, {}, {}
     while live and time.monotonic() - began < 20:
         if 'drip' in live and time.monotonic() - began > sent:
             try:
@@ -194,6 +215,9 @@ def slow(a):
             sent += 1
         ready, _, _ = select.select(live.values(), [], [], 0.1)
         for name in [n for n, s in live.items() if s in ready]:
+            if name not in challenged:
+                challenged[name] = hear(live[name], CHALLENGE_SIZE)
+                continue
             ends[name] = f'{time.monotonic() - began:.1f}'
             live.pop(name).close()
     facts('slow', **ends, left=len(live))
@@ -262,7 +286,7 @@ def replay(a):
             s = a.connect()
             s.sendall(b''.join(frames))
             s.settimeout(0.3)
-            got = s.recv(208, socket.MSG_WAITALL)
+            got = hear(s, CHALLENGE_SIZE + HELLO_SIZE)[CHALLENGE_SIZE:]
             accepted += len(got) == 208 and got[5] == WELCOME and \
                 not any(got[76:80])
             s.close()
@@ -301,7 +325,7 @@ def takeover(a):
             s = a.connect()
             s.settimeout(0.5)
             s.sendall(hello)
-            got = s.recv(208, socket.MSG_WAITALL)
+            got = hear(s, CHALLENGE_SIZE + HELLO_SIZE)[CHALLENGE_SIZE:]
             if len(got) == 208 and got[5] == WELCOME and not any(got[76:80]):
                 accepted += 1
                 receiver = struct.unpack_from('<Q', got, 16)[0]
@@ -312,6 +336,281 @@ def takeover(a):
         except OSError:
             pass
     facts('takeover', tried=tried, accepted=accepted)
+
+
+# ---- between two nodes that have a key ----
+
+FIELDS = {'magic': 0, 'version': 4, 'type': 5, 'zero': 6, 'length': 8,
+          'zero2': 12, 'sender': 16, 'receiver': 24, 'state': 32, 'id': 40,
+          'seq': 48, 'tag': 56, 'tagend': 71}
+HELLO_FIELDS = {'min': 72, 'max': 73, 'node': 74, 'peer': 75, 'refusal': 76,
+                'uuid': 80, 'sectors': 96, 'grain': 104, 'timeout': 108,
+                'epoch': 112, 'members': 120, 'primary': 128, 'attached': 136,
+                'flags': 138, 'credits': 140, 'locks': 142, 'host': 144,
+                'nonce': 176, 'nonceend': 207}
+CHALLENGE_FIELDS = {'node': 72, 'pad': 73, 'flags': 74, 'pad2': 76, 'nonce': 80,
+                    'nonceend': 111}
+UP, DOWN = 0, 1         # to the acceptor, to the connector
+
+
+def flip(way, number, at):
+    def change(path, w, n, frame):
+        if (w, n) != (way, number):
+            return [frame]
+        path.changed()
+        at_ = min(at, len(frame) - 1)
+        return [frame[:at_] + bytes([frame[at_] ^ 1]) + frame[at_ + 1:]]
+    return change
+
+
+def at_frame(way, number):
+    """A case that is about one frame."""
+    def wrap(f):
+        def change(path, w, n, frame):
+            if (w, n) != (way, number):
+                return [frame]
+            path.changed()
+            return f(path, frame)
+        return change
+    return wrap
+
+
+@at_frame(UP, 0)
+def old_hello(path, frame):
+    return [path.old[UP][0]]
+
+
+@at_frame(DOWN, 1)
+def old_welcome(path, frame):
+    return [path.old[DOWN][1]]
+
+
+@at_frame(UP, 0)
+def old_session(path, frame):
+    return path.old[UP]
+
+
+@at_frame(UP, 1)
+def old_frame(path, frame):
+    return [path.old[UP][1]]
+
+
+@at_frame(DOWN, 0)
+def downgrade(path, frame):
+    """The acceptor has no key, it seems."""
+    return [frame[:74] + bytes(38)]
+
+
+@at_frame(UP, 0)
+def keyless_hello(path, frame):
+    return [frame[:56] + bytes(16) + frame[72:138] + bytes(2) +
+            frame[140:176] + bytes(32)]
+
+
+@at_frame(UP, 0)
+def mirrored_hello(path, frame):
+    """Its own HELLO, as WELCOME."""
+    path.say(DOWN, frame[:5] + bytes([WELCOME]) + frame[6:])
+    return []
+
+
+@at_frame(UP, 1)
+def mirrored_frame(path, frame):
+    path.say(DOWN, frame)
+    return []
+
+
+@at_frame(UP, 1)
+def twice(path, frame):
+    return [frame, frame]
+
+
+@at_frame(UP, 1)
+def left_out(path, frame):
+    return []
+
+
+@at_frame(DOWN, 2)
+def left_out_down(path, frame):
+    return []
+
+
+@at_frame(UP, 1)
+def truncated(path, frame):
+    return [frame[:-8]]
+
+
+@at_frame(UP, 0)
+def truncated_hello(path, frame):
+    path.end(UP, frame[:-8])
+    return []
+
+
+@at_frame(UP, 1)
+def unsealed(path, frame):
+    return [frame[:56] + bytes(16) + frame[72:]]
+
+
+@at_frame(UP, 1)
+def made_up(path, frame):
+    bye = header(18, 0, sender=struct.unpack_from('<Q', frame, 16)[0],
+                 receiver=struct.unpack_from('<Q', frame, 24)[0], seq=2)
+    return [bye, frame]
+
+
+def swapped(path, w, n, frame):
+    if w == UP and n == 1:
+        path.kept = frame
+        return []
+    if w == UP and n == 2:
+        path.changed()
+        return [frame, path.kept]
+    return [frame]
+
+
+def between_cases():
+    first, later = {}, {}
+    for name, at in {**FIELDS, **CHALLENGE_FIELDS}.items():
+        # what is zero in it without consequence is checked all the same
+        first[f'challenge.{name}'] = flip(DOWN, 0, at)
+    for name, at in {**FIELDS, **HELLO_FIELDS}.items():
+        first[f'hello.{name}'] = flip(UP, 0, at)
+        first[f'welcome.{name}'] = flip(DOWN, 1, at)
+    for name, at in {**FIELDS, 'payload': 72, 'end': 9999}.items():
+        later[f'up.{name}'] = flip(UP, 1, at)
+        later[f'down.{name}'] = flip(DOWN, 2, at)
+    for f in (old_hello, old_welcome, old_session, downgrade, keyless_hello,
+              mirrored_hello, truncated_hello):
+        first[f.__name__] = f
+    for f in (old_frame, mirrored_frame, twice, left_out, left_out_down,
+              truncated, unsealed, made_up, swapped):
+        later[f.__name__] = f
+    return first, later
+
+
+class Path:
+    """One connection through this host, and what becomes of it."""
+    PATIENCE = 4
+
+    def __init__(self, a, sock, case, old):
+        self.a, self.case, self.old, self.kept = a, case, old, b''
+        self.down = sock                # to the connector
+        self.up = a.connect(timeout=3)
+        self.seen = [[], []]
+        self.when = None
+
+    def changed(self):
+        self.when = self.when or time.monotonic()
+
+    def say(self, way, data):
+        (self.up, self.down)[way].sendall(data)
+
+    def end(self, way, data):
+        self.say(way, data)
+        (self.up, self.down)[way].shutdown(socket.SHUT_WR)
+
+    def frame(self, way, frame):
+        number = len(self.seen[way])
+        self.seen[way].append(frame)
+        out = self.case(self, way, number, frame) if self.case else [frame]
+        for f in out:
+            self.say(way, f)
+
+    def over(self):
+        if self.when:
+            return time.monotonic() - self.when > self.PATIENCE
+        return not self.case and len(self.seen[UP]) > 2 and \
+            len(self.seen[DOWN]) > 3
+
+    def run(self):
+        """'closed': one of them ended it; else 'open'."""
+        data = {self.down: b'', self.up: b''}
+        began = time.monotonic()
+        try:
+            while not self.over() and time.monotonic() - began < 8:
+                for s in select.select(list(data), [], [], 0.2)[0]:
+                    more = s.recv(65536)
+                    if not more:
+                        return 'closed'
+                    data[s] += more
+                    for f in list(frames_of(data[s])):
+                        data[s] = data[s][len(f):]
+                        self.frame(UP if s is self.down else DOWN, f)
+        except OSError:
+            return 'closed'
+        finally:
+            self.down.close()
+            self.up.close()
+        return 'open'
+
+
+def between(a):
+    """This host stands for both nodes to each other. Of two connections one is broken
+    before WELCOME and one after it, so that nobody waits long to connect again."""
+    first, later = between_cases()
+    if a.args.cases:
+        names = a.args.cases.split(':')
+        first = {n: first[n] for n in names if n in first}
+        later = {n: later[n] for n in names if n in later}
+    todo, n = [('honest', None)], 0
+    first, later = list(first.items()), list(later.items())
+    while n < max(len(first), len(later)):
+        todo += first[n:n + 1]
+        todo += later[n:n + 1] or [('honest', None)]
+        n += 1
+    listener = socket.socket(family(a.host), socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((a.host, 7788))
+    listener.listen(16)
+    listener.settimeout(20)
+    facts('between', ready=1)
+    old, results, n = None, {}, 0
+    while n < len(todo):
+        name, case = todo[n]
+        sock, _ = listener.accept()
+        try:
+            path = Path(a, sock, case, old)
+        except OSError:
+            sock.close()
+            continue
+        result = path.run()
+        if case and not path.when:
+            continue            # it ended before its time: once more
+        if not case:
+            if result != 'open':
+                continue
+            old = path.seen
+        else:
+            results[name] = result
+        n += 1
+    bad = [k for k, v in results.items() if v != 'closed']
+    facts('between', tried=len(results), closed=len(results) - len(bad),
+          bad=','.join(bad) or '-')
+    while not (a.args.until and os.path.exists(a.args.until)):
+        listener.settimeout(0.5)
+        try:
+            sock, _ = listener.accept()
+        except OSError:
+            continue
+        threading.Thread(target=pass_on, args=(a, sock), daemon=True).start()
+
+
+def pass_on(a, down):
+    """As a wire does."""
+    up = a.connect(timeout=5)
+    other = {down: up, up: down}
+    try:
+        while True:
+            for s in select.select([up, down], [], [])[0]:
+                more = s.recv(65536)
+                if not more:
+                    return
+                other[s].sendall(more)
+    except OSError:
+        pass
+    finally:
+        up.close()
+        down.close()
 
 
 def capture(a):
@@ -348,7 +647,8 @@ def capture(a):
 
 
 class Options:
-    file, until = '', ''    # until: a flood goes on until this file is there
+    file, until = '', ''    # until: it goes on until this file is there
+    cases = ''              # of between, with colons; all
     seconds, made, count, seed, frames = 3.0, 1000, 10, 1, 5
     length, grain = 0, 128
     high = 0        # 1: from ports that anybody may use
@@ -362,7 +662,7 @@ def main():
         name, _, value = word.partition('=')
         setattr(args, name, type(getattr(Options, name))(value))
     known = {f.__name__: f for f in (odd, refused, slow, flood, resets, replay,
-                                     takeover, capture)}
+                                     takeover, capture, unkeyed, between)}
     for attack in attacks.split(','):
         known[attack](Attacker(args))
 
