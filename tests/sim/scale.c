@@ -70,16 +70,37 @@ static bool wait_until(struct world *w, bool (*done)(struct world *w),
 	return true;
 }
 
-static bool all_quiet(struct world *w)
+/* All take part, and run what stands on M. (Owners may still be reading their bits.) */
+static bool all_settled(struct world *w)
+{
+	unsigned int i;
+
+	for (i = 1; i <= w->cls->nodes; i++) {
+		struct fclock_core *core = w->node[i].core;
+
+		if (core->phase != FCLOCK_RUNNING || core->prep.number ||
+		    core->gates || core->pri.phase != FCLOCK_PRI_IDLE ||
+		    core->sb.state != w->truth.state)
+			return false;
+	}
+	return true;
+}
+
+static bool all_there(struct world *w)
 {
 	char why[200];
 
 	return scan_quiet(w, why, sizeof(why));
 }
 
+static bool triggered(struct world *w)
+{
+	return w->slot[0].gen && list_empty(&w->node[1].asks) && all_settled(w);
+}
+
 static bool owners_are_few(struct world *w)
 {
-	return hweight64(w->truth.owners) == w->cls->owners && all_quiet(w);
+	return hweight64(w->truth.owners) == w->cls->owners && all_settled(w);
 }
 
 static u64 nr_split(struct world *w)
@@ -130,10 +151,10 @@ void scale_do(struct world *w)
 	w->scale = &sc;
 	rate = 0;
 	to_the_end = 0;
-	if (!wait_until(w, all_quiet, "the nodes take part"))
+	if (!wait_until(w, all_there, "the nodes take part"))
 		goto out;
 	node_ask(&w->node[1], FCLOCK_ASK_TRIGGER, 1);
-	if (!wait_until(w, all_quiet, "the trigger"))
+	if (!wait_until(w, triggered, "the trigger"))
 		goto out;
 	/* a trigger wants the copy on every node, an owner does too */
 	for (i = w->cls->owners + 1; i <= w->cls->nodes; i++)
@@ -166,11 +187,11 @@ int sim_scale(unsigned int nodes)
 			one = rate;
 			end = to_the_end;
 		}
-		linear = rate / one / cls.owners;
+		linear = one ? rate / one / cls.owners : 0;
 		tap_ok(good && linear >= 0.8,
-		       "scale: %2u owners, %u nodes: %5.0f splits/s, %.2f of linear; to the last grain %5.0f, %.2f",
+		       "%2u owners, %u nodes: %5.0f splits/s, %.2f of linear; to the last grain %5.0f, %.2f",
 		       cls.owners, nodes, rate, linear, to_the_end,
-		       to_the_end / end / cls.owners);
+		       one ? to_the_end / end / cls.owners : 0);
 	}
 	return tap_done();
 }
