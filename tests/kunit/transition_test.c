@@ -355,19 +355,25 @@ static void super_written(struct rig *rig, int error)
 	rig_do(rig, fclock_core_super_written(rig->core, error));
 }
 
-static void wish_as(struct rig *rig, unsigned int node, bool joined,
-		    u16 offline, u16 complete)
+static void wish_of(struct rig *rig, unsigned int node, bool joined,
+		    u16 attached, u16 offline, u16 complete)
 {
 	struct fclock_wire_ask *ask = (void *)rig->out;
 
 	memset(ask, 0, sizeof(*ask));
 	ask->kind = FCLOCK_ASK_WISH;
 	ask->flags = joined ? FCLOCK_WISH_JOINED : 0;
-	ask->attached = cpu_to_le16(3);
+	ask->attached = cpu_to_le16(attached);
 	ask->offline = cpu_to_le16(offline);
 	ask->complete = cpu_to_le16(complete);
 	strscpy(ask->host, "there", sizeof(ask->host));
 	rig_says(rig, node, FCLOCK_ASK, 0, sizeof(*ask));
+}
+
+static void wish_as(struct rig *rig, unsigned int node, bool joined,
+		    u16 offline, u16 complete)
+{
+	wish_of(rig, node, joined, 3, offline, complete);
 }
 
 /* The peers adopt what was written: they tell its number. */
@@ -666,6 +672,55 @@ static void offline_and_complete(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
 }
 
+/* A view or what follows it, all the way. */
+static void whole_view(struct rig *rig, u64 owners)
+{
+	unsigned int starts = rig->starts;
+
+	KUNIT_ASSERT_EQ(rig->test, rig->core->pri.phase, FCLOCK_PRI_PREPARING);
+	KUNIT_EXPECT_EQ(rig->test, rig->core->pri.kind, FCLOCK_VIEW);
+	says_prepared(rig, 2, rig->core->pri.number);
+	says_prepared(rig, 3, rig->core->pri.number);
+	KUNIT_EXPECT_EQ(rig->test, rig->written.owners, owners);
+	super_written(rig, 0);
+	peers_follow(rig);
+	KUNIT_ASSERT_EQ(rig->test, rig->starts, starts + 1);
+	rig_do(rig, fclock_core_owner_started(rig->core, 0));
+	while (rig->nr_load)
+		rig_loaded(rig);
+}
+
+/* Who can copy to all active slots owns; who cannot does not; a stop is followed by a view. */
+static void owners_by_attachment(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	struct fclock_ask a;
+	u64 n;
+
+	trigger(rig, 3);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.owners, 7);
+	wish_of(rig, 2, true, 1, 0, 0);
+	whole_view(rig, 5);
+	wish_of(rig, 3, true, 2, 0, 0);
+	whole_view(rig, 1);
+	wish_of(rig, 2, true, 3, 0, 0);
+	whole_view(rig, 3);
+	wish_of(rig, 2, true, 1, 0, 0);
+	whole_view(rig, 1);
+	/* without slot 1 node 2 has all that is active */
+	ask(rig, &a, FCLOCK_ASK_STOP, 2);
+	n = rig->core->pri.number;
+	rig_gated(rig);
+	says_prepared(rig, 2, n);
+	says_prepared(rig, 3, n);
+	KUNIT_EXPECT_EQ(test, rig->written.owners, 1);
+	super_written(rig, 0);
+	peers_follow(rig);
+	KUNIT_EXPECT_TRUE(test, a.done);
+	whole_view(rig, 3);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
+}
+
 /* All owners have to say it, each of them in this very state: slices move. */
 static void complete_by_all(struct kunit *test)
 {
@@ -935,6 +990,7 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(time_out),
 	KUNIT_CASE(cancelled),
 	KUNIT_CASE(offline_and_complete),
+	KUNIT_CASE(owners_by_attachment),
 	KUNIT_CASE(complete_by_all),
 	KUNIT_CASE(m_fails_with_others),
 	KUNIT_CASE(m_fails_alone),

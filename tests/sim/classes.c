@@ -99,10 +99,12 @@ const struct sim_class sim_classes[] = {
 	/* more that wait than a client has credits for */
 	C("three-crowd", 30, THREE, .grains = 40, .slice = 8, .workers = 9,
 	  .cut = 400, .lag = 700, .slow = 900, .attach = 1500),
-	/* the owner is seldom the primary */
 	C("three-apart", 60, THREE, .slots = 3, .ms = 6000, .workers = 6,
 	  .trigger = 60, .attach = 1200, .crash = 3000, .cut = 400, .lag = 400,
 	  .slow = 1500),
+	/* few nodes have all active slots attached: one owner, or none */
+	C("three-few", 40, THREE, .ms = 6000, .stop = 700, .attach = 150,
+	  .crash = 3000, .cut = 2500),
 	C("three-slow", 40, THREE, .slow = 300, .stop = 900),
 	C("three-power", 40, THREE, .power = 1500),
 	C("three-crash", 40, THREE, .ms = 6000, .crash = 1500, .cut = 2500,
@@ -119,11 +121,17 @@ const struct sim_class sim_classes[] = {
 	C("three-memory", 40, THREE, .nomem = 200, .crash = 1500, .drop = 100),
 	C("four-grow", 40, THREE, .nodes = 4, .grow = 1500, .nomem = 50,
 	  .crash = 3000, .attach = 1200),
+	/* a slice for each of many views: nodes die, often together, and return */
+	C("five-fence", 40, THREE, .nodes = 5, .grains = 300, .slice = 8,
+	  .ms = 8000, .workers = 2, .fence = 700, .cut = 2000, .lag = 2000),
+	C("five-views", 40, THREE, .nodes = 5, .grains = 300, .slice = 8,
+	  .ms = 8000, .workers = 2, .leave = 500, .crash = 900, .expel = 4000,
+	  .slow = 1500, .trigger = 700, .cache = W_CACHE_ALL),
 	C("all", 60, THREE, .nodes = 4, .slots = 3, .ms = 8000, .apart = 1, ALL),
-	C("eight", 10, MANY, .nodes = 8, .cut = 2000, .crash = 3000,
+	C("eight", 10, MANY, .nodes = 8, .grains = 400, .fence = 2500, .cut = 2000, .crash = 3000,
 	  .slow = 3000),
-	C("sixteen", 6, MANY, .nodes = 16, ALL, .power = 6000),
-	C("sixtyfour", 2, MANY, .nodes = 64, .workers = 1, .cut = 2000,
+	C("sixteen", 6, MANY, .nodes = 16, .grains = 400, ALL, .power = 6000),
+	C("sixtyfour", 2, MANY, .nodes = 64, .grains = 800, .slice = 8, .workers = 1, .cut = 2000,
 	  .crash = 4000, .leave = 5000),
 };
 

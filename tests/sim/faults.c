@@ -267,6 +267,7 @@ static void new_list(struct world *w, u64 members)
 	w->epoch++;
 	w->members = members;
 	w->nr_lists++;
+	oracle_list(w, members);
 	for (i = 1; i <= w->cls->nodes; i++) {
 		struct node *n = &w->node[i];
 
@@ -301,21 +302,36 @@ static void unfence(struct world *w, struct event *e)
 {
 	struct node *n = e->p;
 
-	new_list(w, all_nodes(w));
+	new_list(w, w->members | fclock_node_bit(n->id));
 	w_in(w, w_below(w, 500 * W_MS), NULL, node_restart, n, 0, 0);
 }
 
 /* A node dies for good, as far as the others can see, and is fenced. */
+static void fence(struct world *w, struct node *n)
+{
+	node_crash(n);
+	w_trace(w, "n%u is fenced", n->id);
+	w->members &= ~fclock_node_bit(n->id);
+	w_in(w, w_between(w, 100 * W_MS, 4 * W_SEC), NULL, unfence, n, 0, 0);
+}
+
+/* Often others die with it: one list may leave all of them out, or one follows another. */
 static void fault_fence(struct world *w)
 {
 	struct node *n = node_to_lose(w);
 
 	if (!n)
 		return;
-	node_crash(n);
-	w_trace(w, "n%u is fenced", n->id);
-	new_list(w, w->members & ~fclock_node_bit(n->id));
-	w_in(w, w_between(w, 100 * W_MS, 4 * W_SEC), NULL, unfence, n, 0, 0);
+	fence(w, n);
+	while (w_chance(w, 400)) {
+		n = live_node(w);
+		if (!n || n->leaving || hweight64(w->members) < 2)
+			break;
+		if (w_chance(w, 500))
+			new_list(w, w->members);
+		fence(w, n);
+	}
+	new_list(w, w->members);
 }
 
 /* Its storage comes back when the old instance has ended. */
@@ -369,6 +385,7 @@ static void fault_dup(struct world *w)
 	w->epoch++;
 	w->split_epoch = w->epoch;
 	w->nr_lists++;
+	oracle_list(w, all_nodes(w) & ~fclock_node_bit(n->id));
 	w_trace(w, "two lists of epoch %llu: one leaves n%u out", w->epoch,
 		n->id);
 	for (i = 1; i <= w->cls->nodes; i++)

@@ -258,6 +258,7 @@ static void forget_life(struct node *n)
 	n->gates_done = 0;
 	memset(n->inflight, 0, sizeof(n->inflight));
 	n->thaw = 0;
+	n->kept_state = 0;
 }
 
 /* The constructor, which may be refused its memory at any allocation. */
@@ -326,6 +327,7 @@ void node_crash(struct node *n)
 {
 	w_trace(n->w, "n%u crashes", n->id);
 	n->w->nr_crashes++;
+	oracle_crash(n->w, n);
 	disk_crash(n->w, n);
 	io_crash(n);
 	net_node_down(n, false);

@@ -59,9 +59,12 @@ static struct gen *gen_new(struct world *w, struct slot *slot, u64 number)
 
 void oracle_exit(struct world *w)
 {
+	struct ghost *ghost, *next;
 	struct gen *gen, *tmp;
 	unsigned int s;
 
+	list_for_each_entry_safe(ghost, next, &w->ghosts, list)
+		free(ghost);
 	for (s = 0; s < w->cls->slots; s++)
 		list_for_each_entry_safe(gen, tmp, &w->slot[s].gens, list)
 			gen_free(w, gen);
@@ -298,11 +301,148 @@ static bool is_lasting(u8 state)
 	return state == FCLOCK_SLOT_ACTIVE || state == FCLOCK_SLOT_COMPLETE;
 }
 
+/* --------------------------------------------------------------------------- owners */
+
+static bool overlap(u64 a, u64 b, u64 c, u64 d)
+{
+	return a <= d && c <= b;
+}
+
+static void check_owner(struct world *w, const struct dop *d, u64 grain)
+{
+	unsigned int owner = fclock_slice_owner(&w->truth, grain / w->geo.slice);
+
+	if (owner != d->node->id)
+		w_fail(w, "grain %llu goes to n%u while n%u has an operation of type %u on it under way",
+		       grain, owner, d->node->id, d->type);
+}
+
+/* Who loses a slice has nothing of it on its way to a copy or to M. */
+static void check_moved(struct world *w)
+{
+	struct dop *d;
+	unsigned int i;
+
+	list_for_each_entry(d, &w->dops, list) {
+		if (!dop_live(d))
+			continue;
+		if (d->type == DOP_COPY)
+			check_owner(w, d, d->first);
+		for (i = 0; d->type == DOP_COMMIT && i < d->parts; i++)
+			check_owner(w, d, d->part[i].first);
+	}
+}
+
+/* A bitmap block changes: only its owner writes it, and nobody else between two views. */
+void oracle_block(struct world *w, struct node *n, unsigned int s, u64 slice)
+{
+	struct writer *writer = &w->writer[s * w->geo.slices + slice];
+	unsigned int owner = fclock_slice_owner(&w->truth, slice);
+
+	if (!oracle_member(w, n))
+		return;
+	if (owner != n->id)
+		w_fail(w, "n%u writes the bitmap block of slot %u, slice %llu, which n%u owns",
+		       n->id, s, slice, owner);
+	if (writer->node && writer->node != n->id && writer->view == w->view)
+		w_fail(w, "n%u and n%u both write the bitmap block of slot %u, slice %llu",
+		       writer->node, n->id, s, slice);
+	*writer = (struct writer) { .node = n->id, .view = w->view };
+}
+
+/* The locks of a node that dies are not released by that (invariant 6). */
+void oracle_crash(struct world *w, struct node *n)
+{
+	struct fclock_core *core = n->core;
+	unsigned int i, k;
+
+	if (!oracle_member(w, n))
+		return;
+	for (i = 1; i <= w->cls->nodes; i++)
+		for (k = 0; core->peer[i].nr_held && k < FCLOCK_OBJECTS; k++) {
+			struct fclock_object *obj = &core->peer[i].objects[k];
+			struct ghost *ghost;
+
+			if (obj->state != FCLOCK_OBJ_HELD)
+				continue;
+			ghost = malloc(sizeof(*ghost));
+			*ghost = (struct ghost) {
+				.node = n->id, .instance = core->instance,
+				.first = obj->first, .last = obj->last,
+				.slot = obj->target,
+			};
+			list_add_tail(&ghost->list, &w->ghosts);
+		}
+}
+
+static bool ghost_counts(struct world *w, const struct ghost *ghost)
+{
+	return fclock_listed_instance(&w->truth, ghost->node) == ghost->instance;
+}
+
+static void check_ghosts(struct world *w, const struct dop *d)
+{
+	struct ghost *ghost;
+
+	list_for_each_entry(ghost, &w->ghosts, list)
+		if ((d->slots & BIT(ghost->slot)) &&
+		    overlap(d->first, d->last, ghost->first, ghost->last) &&
+		    /* a new instance has answered for it */
+		    d->node->core->peer[ghost->node].instance ==
+		    ghost->instance && ghost_counts(w, ghost))
+			w_fail(w, "a split of %llu-%llu, and n%u died with a lock on %llu-%llu of slot %u and is listed",
+			       d->first, d->last, ghost->node, ghost->first,
+			       ghost->last, ghost->slot);
+}
+
+static void lay_ghosts(struct world *w, u64 gone)
+{
+	struct ghost *ghost, *tmp;
+
+	list_for_each_entry_safe(ghost, tmp, &w->ghosts, list)
+		if ((gone & fclock_node_bit(ghost->node)) ||
+		    !ghost_counts(w, ghost)) {
+			list_del(&ghost->list);
+			free(ghost);
+		}
+}
+
+/* The manager has said that all nodes but these are fenced. */
+void oracle_list(struct world *w, u64 members)
+{
+	lay_ghosts(w, ~members);
+}
+
+/* Every owner can copy to all active slots. */
+static void check_attached(struct world *w)
+{
+	u16 active = fclock_slots_in(&w->truth, FCLOCK_SLOT_ACTIVE);
+	unsigned int i;
+
+	for (i = 1; i <= w->cls->nodes; i++)
+		if ((w->truth.owners & fclock_node_bit(i)) &&
+		    (!fclock_listed_instance(&w->truth, i) ||
+		     (active & ~w->truth.part[i - 1].attached)))
+			w_fail(w, "n%u is an owner without all of the slots %x",
+			       i, active);
+}
+
+static void new_view(struct world *w)
+{
+	if (w->was.owners != w->truth.owners) {
+		w->view = w->truth.state;
+		check_moved(w);
+	}
+	lay_ghosts(w, 0);
+	check_attached(w);
+}
+
 /* A new superblock landed on M. */
 void oracle_super(struct world *w)
 {
 	unsigned int s;
 
+	new_view(w);
 	for (s = 0; s < w->cls->slots; s++) {
 		const struct fclock_slot *is = &w->truth.slot[s];
 		struct slot *slot = &w->slot[s];
@@ -320,14 +460,10 @@ void oracle_super(struct world *w)
 			w_trace(w, "M: slot %u state %u", s, is->state);
 		slot->state = is->state;
 	}
+	scan_view(w);
 }
 
 /* ----------------------------------------------------------------------------- I/O */
-
-static bool overlap(u64 a, u64 b, u64 c, u64 d)
-{
-	return a <= d && c <= b;
-}
 
 static void check_objects(struct world *w, struct node *n, struct fclock_peer *p,
 			  u16 slots, u64 first, u64 last, const char *what)
@@ -440,8 +576,10 @@ void oracle_issue(struct world *w, struct dop *d)
 /* A split begins to copy. */
 void oracle_copy(struct world *w, struct dop *d)
 {
-	if (oracle_member(w, d->node))
-		check_locks(w, d->slots, d->first, d->last, "a split");
+	if (!oracle_member(w, d->node))
+		return;
+	check_locks(w, d->slots, d->first, d->last, "a split");
+	check_ghosts(w, d);
 }
 
 /* A bit became visible on M. */

@@ -57,6 +57,75 @@ static void check_cache(struct world *w, struct node *n)
 	}
 }
 
+static unsigned int map_of(struct world *w, unsigned int i)
+{
+	return i < w->cls->slots ? i : FCLOCK_CACHE_A;
+}
+
+/* Is anything but a transition free to take confirmations away here? */
+static bool forgets_nothing(struct world *w, const struct node *n)
+{
+	return n->core->cache.limit == ~0ULL && !w->cls->nomem &&
+	       !w->cls->drop && !w->cls->limit;
+}
+
+static void keep_view(struct world *w, struct node *n)
+{
+	size_t size = BITS_TO_LONGS(w->geo.grains) * sizeof(long);
+	struct rb_node *rb;
+	unsigned int i;
+
+	for (i = 0; i <= w->cls->slots; i++) {
+		if (!n->kept[i])
+			n->kept[i] = malloc(size);
+		memset(n->kept[i], 0, size);
+		rb = rb_first(&n->core->cache.map[map_of(w, i)].root);
+		for (; rb; rb = rb_next(rb)) {
+			struct run *run = rb_entry(rb, struct run, node);
+
+			bitmap_set(n->kept[i], run->first,
+				   run->last - run->first + 1);
+		}
+	}
+	n->kept_state = w->truth.state;
+}
+
+/* A view became durable: what is confirmed then stays so (invariant 3). */
+void scan_view(struct world *w)
+{
+	unsigned int i;
+
+	for (i = 1; i <= w->cls->nodes; i++) {
+		struct node *n = &w->node[i];
+		struct fclock_core *core = n->core;
+
+		n->kept_state = 0;
+		if (core && oracle_member(w, n) && forgets_nothing(w, n) &&
+		    core->prep.number == w->truth.state && core->prep.said &&
+		    core->prep.kind == FCLOCK_VIEW)
+			keep_view(w, n);
+	}
+}
+
+static void check_kept(struct world *w, struct node *n)
+{
+	struct fclock_core *core = n->core;
+	unsigned int i;
+	u64 g;
+
+	if (core->sb.state < n->kept_state)
+		return;
+	if (core->sb.state == n->kept_state && !core->prep.number &&
+	    core->phase == FCLOCK_RUNNING)
+		for (i = 0; i <= w->cls->slots; i++)
+			for_each_set_bit(g, n->kept[i], w->geo.grains)
+				if (!fclock_cache_covers(&core->cache,
+							 map_of(w, i), g, g))
+					w_fail(w, "n%u had grain %llu confirmed in map %u before view %llu, and has not now",
+					       n->id, g, i, n->kept_state);
+	n->kept_state = 0;
+}
+
 /* ----------------------------------------------------------------------- the owner */
 
 /* What an owner calls split is durable. */
@@ -99,6 +168,10 @@ static void check_splits(struct world *w, struct node *n)
 		if (sp->state == FCLOCK_SPLIT_FREE ||
 		    sp->state == FCLOCK_SPLIT_LOCKING)
 			continue;
+		if (fclock_slice_owner(&w->truth, sp->first / w->geo.slice) !=
+		    n->id)
+			w_fail(w, "n%u splits %llu-%llu, which it does not own",
+			       n->id, sp->first, sp->last);
 		for (s = 0; s < w->cls->slots; s++)
 			if ((sp->slots & BIT(s)) &&
 			    fclock_owner_held(n->core, s, sp->first, sp->last,
@@ -167,6 +240,8 @@ void scan_node(struct world *w, struct node *n)
 	w->nr_scans++;
 	check_books(w, n);
 	check_role(w, n);
+	if (n->kept_state)
+		check_kept(w, n);
 	/* who is no participant any more, or ends, has no I/O that could use them */
 	if (n->core->phase != FCLOCK_ENDING &&
 	    fclock_listed_instance(&w->truth, n->id) == n->core->instance)

@@ -326,12 +326,14 @@ static void read_all(struct world *w)
 
 static void world_free(struct world *w)
 {
-	unsigned int i;
+	unsigned int i, s;
 
 	for (i = 1; i <= w->cls->nodes; i++) {
 		if (w->node[i].core)
 			node_crash(&w->node[i]);
 		free(w->node[i].cur);
+		for (s = 0; s <= W_SLOTS; s++)
+			free(w->node[i].kept[s]);
 	}
 	net_exit(w);
 	oracle_exit(w);
@@ -403,6 +405,7 @@ bool world_run(struct sim_run *run)
 	shim_alloc_fails = run->cls->nomem ? refuse : NULL;
 	INIT_LIST_HEAD(&w->dops);
 	INIT_LIST_HEAD(&w->conns);
+	INIT_LIST_HEAD(&w->ghosts);
 	world_do(w);
 	add_sums(w);
 	run->at = w->failed ? w->failed_at : w->now;

@@ -218,6 +218,23 @@ struct node {
 	u64 left_at;
 	u64 works;			/* bios that its workers began */
 	u8 **buffer[W_SLOTS];		/* dm-bufio: by slice, NULL: not read */
+	/* confirmed when the view kept_state became durable; 0: not to be looked at */
+	u64 kept_state;
+	unsigned long *kept[W_SLOTS + 1];	/* by slot; the last one: A */
+};
+
+/* A shared lock that a node held when it died. It counts while that instance is listed. */
+struct ghost {
+	struct list_head list;
+	unsigned int node;
+	u64 instance, first, last;
+	u8 slot;
+};
+
+/* Who wrote a bitmap block last, and since when there were the owners of then. */
+struct writer {
+	unsigned int node;
+	u64 view;
 };
 
 struct slot {
@@ -263,7 +280,11 @@ struct world {
 	u8 *m_vol, *m_dur;
 	struct dev m;			/* its sectors that may differ, its speed */
 	unsigned int used;		/* sectors of a block that can have bits */
+	struct writer *writer;		/* by block */
+	u64 view;			/* state in which the owners last changed */
+	struct list_head ghosts;
 	struct fclock_super truth;	/* newest valid one */
+	struct fclock_super was;	/* the one before */
 	bool formatted;
 	u64 fail_super_until;
 	struct wr *wr;
@@ -501,6 +522,9 @@ void oracle_super(struct world *w);
 void oracle_issue(struct world *w, struct dop *d);
 void oracle_read(struct world *w, struct dop *d);
 void oracle_copy(struct world *w, struct dop *d);
+void oracle_block(struct world *w, struct node *n, unsigned int s, u64 slice);
+void oracle_crash(struct world *w, struct node *n);
+void oracle_list(struct world *w, u64 members);
 void oracle_acked(struct world *w, const struct bio *bio);
 void oracle_new_bit(struct world *w, unsigned int s, u64 g);
 void oracle_power_before(struct world *w);
@@ -512,6 +536,7 @@ bool oracle_member(struct world *w, const struct node *n);
 /* ------------------------------------------------------------------ scan.c */
 
 void scan_node(struct world *w, struct node *n);
+void scan_view(struct world *w);
 bool scan_quiet(struct world *w, char *why, size_t size);
 void scan_tell(struct world *w);
 

@@ -38,6 +38,7 @@ void store_init(struct world *w)
 	w->used = DIV_ROUND_UP(w->geo.slice, FCLOCK_SECTOR_BITS);
 	w->m_vol = calloc(blocks, BLOCK);
 	w->m_dur = calloc(blocks, BLOCK);
+	w->writer = calloc(blocks, sizeof(*w->writer));
 	w->m.dirty = calloc(blocks * BLOCK_SECTORS, sizeof(u32));
 	w->m.is_dirty = calloc(blocks * BLOCK_SECTORS, 1);
 	for (s = 0; s < w->cls->slots; s++) {
@@ -54,6 +55,7 @@ void store_exit(struct world *w)
 
 	free(w->m_vol);
 	free(w->m_dur);
+	free(w->writer);
 	free(w->m.dirty);
 	free(w->m.is_dirty);
 	for (s = 0; s < w->cls->slots; s++) {
@@ -212,8 +214,10 @@ static void write_block(struct world *w, struct node *n, unsigned int s,
 		memcpy(vol, buffer + i * SECTOR, SECTOR);
 		changed = true;
 	}
-	if (changed)
-		look_at(w, s, slice, false, true);
+	if (!changed)
+		return;
+	oracle_block(w, n, s, slice);
+	look_at(w, s, slice, false, true);
 }
 
 /* Only what start_owner forgot is read again. */
@@ -494,6 +498,7 @@ void store_read_super(struct fclock_core *core)
 /* @sb stands on M and is the newest: that is the moment of the change. */
 static void super_landed(struct world *w, struct dop *d)
 {
+	memcpy(&w->was, &w->truth, sizeof(w->was));
 	memcpy(&w->truth, d->sb, sizeof(w->truth));
 	w->formatted = true;
 	w_trace(w, "M: state %llu by n%u, primary %u owners %llx, to be reported as %d",
