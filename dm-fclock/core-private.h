@@ -186,15 +186,26 @@ void fclock_record_recall(struct fclock_core *core, struct fclock_record *rec);
 u16 fclock_record_slots(struct fclock_core *core, struct fclock_record *rec);
 bool fclock_owner_held(struct fclock_core *core, unsigned int slot, u64 first,
 		       u64 last, bool recall);
+u64 fclock_owner_held_by_lost(struct fclock_core *core, u16 slots, u64 first,
+			      u64 last);
+u64 fclock_slices_at_once(struct fclock_core *core);
+void fclock_slice_load(struct fclock_core *core, unsigned int slot, u64 slice);
+u64 fclock_split_extent(struct fclock_core *core, u16 all, u16 slots, u64 grain,
+			u64 last);
 
 /* split.c */
 struct fclock_split *fclock_split_after(struct fclock_core *core, u64 grain);
 struct fclock_split *fclock_split_start(struct fclock_core *core, u64 first,
-					u64 last, u16 slots);
+					u64 last, u16 slots, bool background);
 void fclock_splits_recheck(struct fclock_core *core, unsigned int slot,
 			   u64 first, u64 last);
 void fclock_split_drop(struct fclock_core *core, struct fclock_split *sp);
 void fclock_owner_fail(struct fclock_core *core, u16 slots);
+
+/* background.c */
+void fclock_background(struct fclock_core *core);
+void fclock_background_adopt(struct fclock_core *core,
+			     const struct fclock_super *old);
 
 /* bits.c: what the owner knows of split grains */
 bool fclock_slice_known(struct fclock_core *core, unsigned int slot, u64 slice);

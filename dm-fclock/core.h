@@ -9,8 +9,9 @@
  * and return. They must not call back into the core.
  *
  * The parts: client.c (this node's requests and locks), owner.c (lock table,
- * splits, grants), transition.c (participant), primary.c (the primary), members.c
- * (who lives, who takes the role), core.c (links, frames, dispatch).
+ * splits, grants), background.c (splits that no request asks for), transition.c
+ * (participant), primary.c (the primary), members.c (who lives, who takes the role),
+ * core.c (links, frames, dispatch).
  */
 #ifndef FCLOCK_CORE_H
 #define FCLOCK_CORE_H
@@ -32,6 +33,9 @@ struct fclock_core;
 #define FCLOCK_SPLITS		64	/* splits in flight at an owner */
 #define FCLOCK_LOADS		8	/* bitmap blocks being read at an owner */
 #endif
+#ifndef FCLOCK_BACKGROUND
+#define FCLOCK_BACKGROUND	4	/* splits in flight that no request asked for */
+#endif
 #define FCLOCK_OBJECTS		(FCLOCK_CREDITS + FCLOCK_LOCKS)
 /* sectors that one split copies at most, if a grain is not more */
 #define FCLOCK_MAX_SPLIT	2048
@@ -41,6 +45,7 @@ struct fclock_core;
 #define FCLOCK_PING_MS		1000
 #define FCLOCK_DEAD_MS		5000	/* a link that brought nothing for so long is dropped */
 #define FCLOCK_RETRY_MS		1000
+#define FCLOCK_BURST_MS		100	/* of a copy rate's time that may be made good later */
 
 /* ------------------------------------------------------------------ I/O */
 
@@ -194,6 +199,7 @@ enum fclock_split_state {
  * @first, @last: grains; no two splits overlap
  * @slots: copies that are to become independent of A here
  * @failed: slots whose copy failed
+ * @background: no request began it
  */
 struct fclock_split {
 	struct rb_node node;		/* owner.splits_tree by first */
@@ -204,6 +210,7 @@ struct fclock_split {
 	u16 slots;
 	u16 failed;
 	u8 state;
+	bool background;
 };
 
 /**
@@ -246,6 +253,22 @@ struct fclock_owned_slot {
 	u64 known;			/* those slices */
 };
 
+/**
+ * struct fclock_background - background copy of one slot at the owner
+ * @next: grain that the walk looks at next
+ * @at: time up to which @tokens are paid in, ms
+ * @tokens: 1/1000 bytes; below 0: a debt
+ * @again_at: at its end the walk begins anew then, ms; 0: not
+ * @began: something was copied since the rate or the generation changed
+ */
+struct fclock_background {
+	u64 next;
+	u64 at;
+	s64 tokens;
+	u64 again_at;
+	bool began;
+};
+
 struct fclock_owner {
 	bool active;			/* this node is in the owner list */
 	bool ready;			/* ops->start_owner() has ended well */
@@ -275,6 +298,11 @@ struct fclock_owner {
 	unsigned int nr_loading;
 	unsigned int scan_slot;		/* background reading of bitmaps */
 	u64 scan_slice;
+	struct fclock_background background[FCLOCK_MAX_SLOTS];
+	u16 background_slots;		/* active ones that have a rate */
+	bool background_yields;		/* a request waits */
+	unsigned int background_turn;	/* slot that may begin next */
+	unsigned int nr_background;	/* splits of it */
 	/* sequential clients: [kind - 1] */
 	struct { u64 next[2]; u32 window[2]; } ahead[FCLOCK_MAX_NODES + 1];
 };
@@ -290,11 +318,12 @@ struct fclock_wish {
 	char host[FCLOCK_HOST_LEN];
 };
 
-/* A trigger or stop that somebody waits for; in the waiter's memory. */
+/* What a user asks of the primary and waits for; in the waiter's memory. */
 struct fclock_ask {
 	struct list_head list;
-	u8 kind;			/* FCLOCK_ASK_TRIGGER, FCLOCK_ASK_STOP */
+	u8 kind;			/* FCLOCK_ASK_TRIGGER, _STOP, _COPY_RATE */
 	u16 slots;
+	u32 rate;			/* COPY_RATE: KiB/s */
 	u64 id;
 	bool sent;
 	bool done;
@@ -308,6 +337,7 @@ struct fclock_asked {
 	bool queued;
 	u8 kind;
 	u16 slots;
+	u32 rate;
 	u64 id;
 	u64 answer_id;
 	int answer_error;
@@ -388,6 +418,7 @@ struct fclock_primary {
 	bool failed;			/* the last write failed */
 	u8 kind;
 	u16 slots;
+	u32 rate;			/* of COPY_RATE */
 	u64 number;			/* highest number ever used */
 	u64 deadline;			/* of PREPARING, ms */
 	u64 retry_at;			/* failed view or write, ms; 0: none */

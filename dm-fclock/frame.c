@@ -102,7 +102,7 @@ static u32 encode_ping(struct fclock_core *core, struct fclock_wire_ping *p)
 	return sizeof(*p);
 }
 
-/* The first local trigger or stop; false: it was cancelled meanwhile. */
+/* The first local trigger, stop or copy rate; false: it was cancelled meanwhile. */
 static bool encode_ask(struct fclock_core *core, struct fclock_msg *msg,
 		       struct fclock_wire_ask *a)
 {
@@ -115,6 +115,7 @@ static bool encode_ask(struct fclock_core *core, struct fclock_msg *msg,
 	msg->id = ask->id;
 	a->kind = ask->kind;
 	a->slots = cpu_to_le16(ask->slots);
+	a->rate = cpu_to_le32(ask->rate);
 	return true;
 }
 

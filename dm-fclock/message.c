@@ -25,7 +25,7 @@ static int parse_slots(struct dm_target *ti, char *list, u16 *slots)
 	return 0;
 }
 
-static int ask_primary(struct fclock_target *t, u8 kind, u16 slots,
+static int ask_primary(struct fclock_target *t, u8 kind, u16 slots, u32 rate,
 		       const char *name, const char *list)
 {
 	struct fclock_volume *v = t->volume;
@@ -35,6 +35,7 @@ static int ask_primary(struct fclock_target *t, u8 kind, u16 slots,
 
 	w.ask.kind = kind;
 	w.ask.slots = slots;
+	w.ask.rate = rate;
 	init_completion(&w.ended);
 	spin_lock_irqsave(&v->lock, flags);
 	left = msecs_to_jiffies(v->core->cfg.trigger_timeout +
@@ -71,7 +72,7 @@ static int message_trigger(struct fclock_target *t, char **argv)
 
 	strscpy(list, argv[1], sizeof(list));
 	r = parse_slots(t->ti, argv[1], &slots);
-	return r ?: ask_primary(t, FCLOCK_ASK_TRIGGER, slots, argv[0], list);
+	return r ?: ask_primary(t, FCLOCK_ASK_TRIGGER, slots, 0, argv[0], list);
 }
 
 static int message_stop(struct fclock_target *t, char **argv)
@@ -83,7 +84,7 @@ static int message_stop(struct fclock_target *t, char **argv)
 				argv[1], FCLOCK_MAX_SLOTS - 1);
 		return -EINVAL;
 	}
-	return ask_primary(t, FCLOCK_ASK_STOP, BIT(slot), argv[0], argv[1]);
+	return ask_primary(t, FCLOCK_ASK_STOP, BIT(slot), 0, argv[0], argv[1]);
 }
 
 static int parse_members(struct dm_target *ti, char *list, u64 *members)
@@ -149,23 +150,20 @@ static int message_members(struct fclock_target *t, char **argv)
 static int message_copy_rate(struct fclock_target *t, char **argv)
 {
 	unsigned int slot;
-	u64 rate;
+	u32 rate;
 
 	if (fclock_parse_slot(argv[1], &slot)) {
 		fclock_complain(t->ti, "slot %s is not a number from 0 to %u",
 				argv[1], FCLOCK_MAX_SLOTS - 1);
 		return -EINVAL;
 	}
-	if (kstrtou64(argv[2], 10, &rate)) {
-		fclock_complain(t->ti, "copy_rate %s is not a number of KiB/s",
-				argv[2]);
+	if (kstrtou32(argv[2], 10, &rate)) {
+		fclock_complain(t->ti, "copy_rate %s is not a number of KiB/s from 0 to %u",
+				argv[2], U32_MAX);
 		return -EINVAL;
 	}
-	if (!rate)
-		return 0;
-	fclock_complain(t->ti, "copy_rate %llu: background copy is not available in this version",
-			rate);
-	return -EOPNOTSUPP;
+	return ask_primary(t, FCLOCK_ASK_COPY_RATE, BIT(slot), rate, argv[0],
+			   argv[1]);
 }
 
 static int message_resize(struct fclock_target *t, char **argv)

@@ -16,16 +16,18 @@
 #include "ondisk.h"
 
 #define FCLOCK_SUPER_MAGIC	0x31306b636f6c6366ULL	/* "fclock01" */
-#define FCLOCK_SUPER_VERSION	1
+#define FCLOCK_SUPER_VERSION	2
 #define FCLOCK_MAX_LENGTH	(S64_MAX >> 9)	/* sectors whose bytes loff_t counts */
 
 struct fclock_disk_slot {
 	u8 state;			/* enum fclock_slot_state */
-	u8 pad[7];
+	u8 pad[3];
+	__le32 rate;			/* of background copy, KiB/s */
 	__le64 generation;
 	__le64 length;
 };
 
+static_assert(offsetof(struct fclock_disk_slot, rate) == 4);
 static_assert(sizeof(struct fclock_disk_slot) == 24);
 
 struct fclock_disk_participant {
@@ -221,6 +223,7 @@ static void fclock_slot_encode(struct fclock_disk_slot *ds,
 	ds->state = slot->state;
 	ds->generation = cpu_to_le64(slot->generation);
 	ds->length = cpu_to_le64(slot->length);
+	ds->rate = cpu_to_le32(slot->rate);
 }
 
 void fclock_super_encode(const struct fclock_super *sb, void *block)
@@ -269,6 +272,7 @@ static bool fclock_slot_decode(const struct fclock_disk_slot *ds,
 	slot->state = ds->state;
 	slot->generation = le64_to_cpu(ds->generation);
 	slot->length = le64_to_cpu(ds->length);
+	slot->rate = le32_to_cpu(ds->rate);
 	if (!fclock_all_zero(ds->pad, sizeof(ds->pad)) ||
 	    slot->state > FCLOCK_SLOT_OFFLINE ||
 	    slot->generation > sb->state || slot->length > sb->geo.length)

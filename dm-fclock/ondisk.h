@@ -59,6 +59,7 @@ struct fclock_slot {
 	u8 state;			/* enum fclock_slot_state */
 	u64 generation;			/* state number of the last trigger, 0: never */
 	u64 length;			/* sectors of A that the copy covers */
+	u32 rate;			/* of background copy, KiB/s, 0: off */
 };
 
 /**

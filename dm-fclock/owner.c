@@ -149,6 +149,27 @@ bool fclock_owner_held(struct fclock_core *core, unsigned int slot, u64 first,
 	return held;
 }
 
+/*
+ * The first grain behind a shared lock on one of [@first, @last], in one of @slots, that
+ * a client holds whose link is down; 0: there is none.
+ */
+u64 fclock_owner_held_by_lost(struct fclock_core *core, u16 slots, u64 first,
+			      u64 last)
+{
+	struct fclock_record *rec;
+	unsigned int s;
+
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
+		if (!(slots & BIT(s)))
+			continue;
+		rec = held_tree_iter_first(&core->own.held[s], first, last);
+		for (; rec; rec = held_tree_iter_next(rec, first, last))
+			if (client_of(core, rec)->link != FCLOCK_LINK_UP)
+				return rec->last + 1;
+	}
+	return 0;
+}
+
 /* -------------------------------------------------------------------- loading */
 
 static bool load_pending(struct fclock_core *core, unsigned int slot, u64 slice)
@@ -196,7 +217,7 @@ static bool slice_ready(struct fclock_core *core, u16 slots, u64 slice)
  * Slices that the walks below look at in one go, under the lock: who owns each of them costs
  * a hash for every owner.
  */
-static u64 slices_at_once(struct fclock_core *core)
+u64 fclock_slices_at_once(struct fclock_core *core)
 {
 	return 64 + 16384 / (hweight64(core->sb.owners) + 3);
 }
@@ -206,7 +227,8 @@ static bool owner_count(struct fclock_core *core)
 {
 	const struct fclock_geometry *geo = &core->sb.geo;
 	struct fclock_owner *own = &core->own;
-	u64 first, stop = min(own->counted + slices_at_once(core), geo->slices);
+	u64 first, stop = min(own->counted + fclock_slices_at_once(core),
+			      geo->slices);
 
 	if (core->sb.owners == fclock_node_bit(core->cfg.node)) {
 		own->grains = geo->grains;
@@ -237,12 +259,19 @@ static bool scan_slice(struct fclock_core *core)
 	return false;
 }
 
+/* For the background copy: what somebody waits for finds room. */
+void fclock_slice_load(struct fclock_core *core, unsigned int slot, u64 slice)
+{
+	if (core->own.nr_loading < (FCLOCK_LOADS + 1) / 2)
+		load_start(core, slot, slice);
+}
+
 /* Some more of the walk through all bitmaps, which makes `split` exact and runs long. */
 static void owner_scan(struct fclock_core *core)
 {
 	struct fclock_owner *own = &core->own;
 	u16 active = fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
-	u64 looked = 0, most = slices_at_once(core);
+	u64 looked = 0, most = fclock_slices_at_once(core);
 
 	if (!owner_count(core)) {
 		fclock_arm(core, core->ops->now(core) + 1);
@@ -322,7 +351,7 @@ static u32 max_split_grains(struct fclock_core *core)
 }
 
 /* The end of the run from @grain, up to @last, that needs @slots split and is not being split. */
-static u64 split_extent(struct fclock_core *core, u16 all, u16 slots, u64 grain,
+u64 fclock_split_extent(struct fclock_core *core, u16 all, u16 slots, u64 grain,
 			u64 last)
 {
 	struct fclock_split *sp = fclock_split_after(core, grain);
@@ -355,8 +384,8 @@ static void owner_split(struct fclock_core *core, struct fclock_record *rec,
 		sp = fclock_split_after(core, g);
 		if (!sp || sp->first > g) {
 			need = fclock_unsplit_slots(core, slots, g);
-			end = split_extent(core, slots, need, g, last);
-			sp = fclock_split_start(core, g, end, need);
+			end = fclock_split_extent(core, slots, need, g, last);
+			sp = fclock_split_start(core, g, end, need, false);
 			if (!sp)
 				break;
 		}
@@ -489,6 +518,7 @@ void fclock_owner_retry(struct fclock_core *core)
 	if (core->own.active && core->own.ready && !core->prep.number) {
 		owner_scan(core);
 		fclock_owner_tell_complete(core);
+		fclock_background(core);
 	}
 }
 
@@ -729,6 +759,7 @@ void fclock_owner_adopt(struct fclock_core *core,
 	core->own.failing &= ~ended;
 	core->own.scan_slot = 0;
 	core->own.scan_slice = 0;
+	fclock_background_adopt(core, old);
 	memset(core->own.ahead, 0, sizeof(core->own.ahead));
 }
 
@@ -817,6 +848,24 @@ void fclock_owner_link_up(struct fclock_core *core, struct fclock_peer *peer)
 			fclock_queue_out(core, peer, &peer->records[i].recall);
 }
 
+/*
+ * No request asked for these splits, so none of the grains is to be kept from its
+ * readers until a node that is cut off comes back, or is fenced.
+ */
+static void owner_leave_locked(struct fclock_core *core)
+{
+	unsigned int i;
+
+	for (i = 0; i < FCLOCK_SPLITS; i++) {
+		struct fclock_split *sp = &core->own.splits[i];
+
+		if (sp->state == FCLOCK_SPLIT_LOCKING && sp->background &&
+		    fclock_owner_held_by_lost(core, sp->slots, sp->first,
+					      sp->last))
+			fclock_split_drop(core, sp);
+	}
+}
+
 void fclock_owner_link_down(struct fclock_core *core, struct fclock_peer *peer)
 {
 	unsigned int i;
@@ -829,6 +878,7 @@ void fclock_owner_link_down(struct fclock_core *core, struct fclock_peer *peer)
 		if (rec->state == FCLOCK_REC_GRANTING)
 			fclock_record_free(core, rec);
 	}
+	owner_leave_locked(core);
 }
 
 /* Grants are made from the bits when they are sent, and those of @slots go away. */

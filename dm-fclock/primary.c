@@ -219,7 +219,9 @@ static void build_next(struct fclock_core *core)
 
 		if (!(pri->slots & BIT(s)))
 			continue;
-		if (pri->kind == FCLOCK_TRIGGER) {
+		if (pri->kind == FCLOCK_COPY_RATE) {
+			slot->rate = pri->rate;
+		} else if (pri->kind == FCLOCK_TRIGGER) {
 			slot->state = FCLOCK_SLOT_ACTIVE;
 			slot->generation = pri->number;
 			slot->length = core->sb.geo.length;
@@ -325,7 +327,7 @@ static unsigned int first_unattached(struct fclock_core *core, u16 slots)
 	return 0;
 }
 
-/* 0, or why the trigger or stop of @asked is refused at once; text to @text. */
+/* 0, or why @asked is refused at once; text to @text. */
 static int ask_refused(struct fclock_core *core,
 		       const struct fclock_asked *asked, char *text,
 		       size_t size)
@@ -340,7 +342,7 @@ static int ask_refused(struct fclock_core *core,
 		snprintf(text, size, "node %u is not connected", node);
 		return -ENOTCONN;
 	}
-	if (asked->kind == FCLOCK_ASK_STOP)
+	if (asked->kind != FCLOCK_ASK_TRIGGER)
 		return 0;
 	node = first_unattached(core, asked->slots);
 	if (node) {
@@ -350,6 +352,32 @@ static int ask_refused(struct fclock_core *core,
 		return -ENODEV;
 	}
 	return 0;
+}
+
+/* The superblock says already what @asked wants. */
+static bool ask_is_done(struct fclock_core *core,
+			const struct fclock_asked *asked)
+{
+	const struct fclock_slot *slot = &core->sb.slot[__ffs(asked->slots)];
+
+	switch (asked->kind) {
+	case FCLOCK_ASK_STOP:
+		return slot->state == FCLOCK_SLOT_IDLE;
+	case FCLOCK_ASK_COPY_RATE:
+		return slot->rate == asked->rate;
+	}
+	return false;
+}
+
+static u8 kind_of_ask(u8 ask)
+{
+	switch (ask) {
+	case FCLOCK_ASK_TRIGGER:
+		return FCLOCK_TRIGGER;
+	case FCLOCK_ASK_COPY_RATE:
+		return FCLOCK_COPY_RATE;
+	}
+	return FCLOCK_STOP;
 }
 
 static void primary_next_ask(struct fclock_core *core)
@@ -364,14 +392,12 @@ static void primary_next_ask(struct fclock_core *core)
 	list_del_init(&asked->list);
 	asked->queued = false;
 	error = ask_refused(core, asked, text, sizeof(text));
-	if (error || (asked->kind == FCLOCK_ASK_STOP &&
-		      core->sb.slot[__ffs(asked->slots)].state ==
-		      FCLOCK_SLOT_IDLE)) {
+	if (error || ask_is_done(core, asked)) {
 		answer(core, peer->node, asked->id, error, text);
 		return;
 	}
-	primary_begin(core, asked->kind == FCLOCK_ASK_TRIGGER ?
-		      FCLOCK_TRIGGER : FCLOCK_STOP, asked->slots, peer->node);
+	core->pri.rate = asked->rate;
+	primary_begin(core, kind_of_ask(asked->kind), asked->slots, peer->node);
 }
 
 /*
@@ -639,7 +665,8 @@ static void ask_add(struct fclock_core *core, struct fclock_peer *peer, u64 id,
 {
 	u16 slots = le16_to_cpu(ask->slots);
 
-	if (!slots || (ask->kind == FCLOCK_ASK_STOP && !is_power_of_2(slots))) {
+	if (!slots || (ask->kind != FCLOCK_ASK_TRIGGER &&
+		       !is_power_of_2(slots))) {
 		answer(core, peer->node, id, -EINVAL, "bad slots");
 		return;
 	}
@@ -655,6 +682,7 @@ static void ask_add(struct fclock_core *core, struct fclock_peer *peer, u64 id,
 	peer->asked.id = id;
 	peer->asked.kind = ask->kind;
 	peer->asked.slots = slots;
+	peer->asked.rate = le32_to_cpu(ask->rate);
 	peer->asked.queued = true;
 	list_add_tail(&peer->asked.list, &core->pri.asks);
 }

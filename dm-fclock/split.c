@@ -61,6 +61,7 @@ static void split_end(struct fclock_core *core, struct fclock_split *sp,
 	rb_erase(&sp->node, &core->own.splits_tree);
 	list_splice_tail_init(&sp->waiters, waiters);
 	sp->state = FCLOCK_SPLIT_FREE;
+	core->own.nr_background -= sp->background;
 	list_move_tail(&sp->list, &core->own.free_splits);
 	if (core->detaching & sp->slots)
 		core->ops->event(core, FCLOCK_EVENT_ENDED, 0);
@@ -89,11 +90,12 @@ static void split_copy(struct fclock_core *core, struct fclock_split *sp)
 }
 
 /**
- * split_start - take the exclusive lock on [@first, @last] for @slots and copy
+ * fclock_split_start - take the exclusive lock on [@first, @last] for @slots and copy
+ * @background: no request asked for it
  * Return: the split, or NULL when all are in use.
  */
 struct fclock_split *fclock_split_start(struct fclock_core *core, u64 first,
-					u64 last, u16 slots)
+					u64 last, u16 slots, bool background)
 {
 	struct fclock_split *sp;
 
@@ -106,6 +108,8 @@ struct fclock_split *fclock_split_start(struct fclock_core *core, u64 first,
 	sp->last = last;
 	sp->slots = slots;
 	sp->failed = 0;
+	sp->background = background;
+	core->own.nr_background += background;
 	sp->state = FCLOCK_SPLIT_LOCKING;
 	split_insert(core, sp);
 	trace_fclock_split(core->cfg.node, FCLOCK_TS_LOCK, first, last, slots);

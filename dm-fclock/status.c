@@ -30,6 +30,7 @@ struct origin_info {
 struct copy_info {
 	u8 state;
 	u64 generation, split, shared_locks;
+	u32 rate;
 };
 
 struct fclock_hits fclock_sum_hits(struct fclock_volume *v)
@@ -85,6 +86,7 @@ static void get_copy_info(struct fclock_volume *v, unsigned int slot,
 	if (core->have_sb) {
 		info->state = core->sb.slot[slot].state;
 		info->generation = core->sb.slot[slot].generation;
+		info->rate = core->sb.slot[slot].rate;
 		info->split = fclock_core_split(core, slot);
 		info->shared_locks = fclock_core_shared_locks(core, slot);
 	}
@@ -205,9 +207,9 @@ void fclock_copy_status(struct dm_target *ti, status_type_t type,
 	switch (type) {
 	case STATUSTYPE_INFO:
 		get_copy_info(t->volume, t->map, &info);
-		DMEMIT("%s slot=%u generation=%llu split=%llu/%llu shared_locks=%llu copy_rate=0",
+		DMEMIT("%s slot=%u generation=%llu split=%llu/%llu shared_locks=%llu copy_rate=%u",
 		       states[info.state], t->map, info.generation, info.split,
-		       t->volume->geo.grains, info.shared_locks);
+		       t->volume->geo.grains, info.shared_locks, info.rate);
 		return;
 	case STATUSTYPE_TABLE:
 		DMEMIT("%s %u %s", t->meta->name, t->map, t->dev->name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Tracepoints: transitions, locks, splits, links, waiting bios, gates. The core
- * calls the first four kinds; where it is built for user space they are empty.
+ * Tracepoints: transitions, locks, splits, background copy, links, waiting bios, gates. The
+ * core calls the first five kinds; where it is built for user space they are empty.
  */
 #ifndef FCLOCK_TRACE_DEFS_H
 #define FCLOCK_TRACE_DEFS_H
@@ -45,6 +45,13 @@ enum fclock_trace_link {
 	FCLOCK_TK_FORGED,		/* a wrong proof or tag */
 };
 
+enum fclock_trace_background {
+	FCLOCK_TW_BEGIN,
+	FCLOCK_TW_YIELD,		/* a request waits */
+	FCLOCK_TW_GO_ON,
+	FCLOCK_TW_DONE,			/* all grains of this owner are split */
+};
+
 enum fclock_trace_bio {
 	FCLOCK_TB_WAIT,			/* goes to the core */
 	FCLOCK_TB_GO,			/* comes back whole */
@@ -80,6 +87,13 @@ static inline void trace_fclock_split(u8 node, enum fclock_trace_split what,
 				      u64 first, u64 last, u16 slots)
 {
 	(void)node, (void)what, (void)first, (void)last, (void)slots;
+}
+
+static inline void trace_fclock_background(u8 node,
+					   enum fclock_trace_background what,
+					   u8 slot, u32 rate, u64 grain)
+{
+	(void)node, (void)what, (void)slot, (void)rate, (void)grain;
 }
 
 static inline void trace_fclock_link(u8 node, u8 peer,
@@ -124,6 +138,10 @@ TRACE_DEFINE_ENUM(FCLOCK_TK_UP);
 TRACE_DEFINE_ENUM(FCLOCK_TK_DOWN);
 TRACE_DEFINE_ENUM(FCLOCK_TK_REFUSED);
 TRACE_DEFINE_ENUM(FCLOCK_TK_BYE);
+TRACE_DEFINE_ENUM(FCLOCK_TW_BEGIN);
+TRACE_DEFINE_ENUM(FCLOCK_TW_YIELD);
+TRACE_DEFINE_ENUM(FCLOCK_TW_GO_ON);
+TRACE_DEFINE_ENUM(FCLOCK_TW_DONE);
 TRACE_DEFINE_ENUM(FCLOCK_TB_WAIT);
 TRACE_DEFINE_ENUM(FCLOCK_TB_GO);
 TRACE_DEFINE_ENUM(FCLOCK_TB_CUT);
@@ -222,6 +240,34 @@ TRACE_EVENT(fclock_split,
 				   { FCLOCK_TS_DONE, "done" },
 				   { FCLOCK_TS_FAIL, "fail" }),
 		  __entry->first, __entry->last, __entry->slots)
+);
+
+/* Background copy of one owner. */
+TRACE_EVENT(fclock_background,
+	TP_PROTO(u8 node, enum fclock_trace_background what, u8 slot, u32 rate,
+		 u64 grain),
+	TP_ARGS(node, what, slot, rate, grain),
+	TP_STRUCT__entry(
+		__field(u64, grain)
+		__field(u32, what)
+		__field(u32, rate)
+		__field(u8, node)
+		__field(u8, slot)
+	),
+	TP_fast_assign(
+		__entry->grain = grain;
+		__entry->what = what;
+		__entry->rate = rate;
+		__entry->node = node;
+		__entry->slot = slot;
+	),
+	TP_printk("node=%u %s slot=%u rate=%u grain=%llu", __entry->node,
+		  __print_symbolic(__entry->what,
+				   { FCLOCK_TW_BEGIN, "begin" },
+				   { FCLOCK_TW_YIELD, "yield" },
+				   { FCLOCK_TW_GO_ON, "go_on" },
+				   { FCLOCK_TW_DONE, "done" }),
+		  __entry->slot, __entry->rate, __entry->grain)
 );
 
 TRACE_EVENT(fclock_link,

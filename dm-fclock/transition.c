@@ -45,7 +45,7 @@ bool fclock_drained(struct fclock_core *core)
 
 static u32 gates_of(u8 kind, u16 slots)
 {
-	if (kind == FCLOCK_VIEW)
+	if (kind == FCLOCK_VIEW || kind == FCLOCK_COPY_RATE)
 		return 0;
 	return slots | (kind == FCLOCK_TRIGGER ? BIT(FCLOCK_CACHE_A) : 0);
 }
@@ -87,7 +87,7 @@ static void drop_confirmations(struct fclock_core *core, u8 kind, u16 slots)
 {
 	unsigned int s;
 
-	if (kind == FCLOCK_VIEW)
+	if (kind == FCLOCK_VIEW || kind == FCLOCK_COPY_RATE)
 		return;
 	if (kind == FCLOCK_TRIGGER)
 		fclock_cache_drop(&core->cache, FCLOCK_CACHE_A);

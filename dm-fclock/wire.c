@@ -248,18 +248,20 @@ static bool fclock_wire_ask_ok(const struct fclock_wire_ask *p)
 		return false;
 	if (p->kind == FCLOCK_ASK_WISH)
 		return !(p->flags & ~FCLOCK_WISH_JOINED) && !p->slots &&
-			fclock_host_ok(p->host);
+			!p->rate && fclock_host_ok(p->host);
 
 	/* The rest of the fields belongs to a wish. */
 	if (p->flags || p->attached || p->offline || p->complete ||
 	    !fclock_zero(p->host, sizeof(p->host)))
 		return false;
 	switch (p->kind) {
+	case FCLOCK_ASK_COPY_RATE:
+		return p->slots;
 	case FCLOCK_ASK_TRIGGER:
 	case FCLOCK_ASK_STOP:
-		return p->slots;
+		return p->slots && !p->rate;
 	case FCLOCK_ASK_CANCEL:
-		return !p->slots;
+		return !p->slots && !p->rate;
 	}
 	return false;
 }
@@ -290,6 +292,7 @@ static bool fclock_wire_prepare_ok(const struct fclock_wire_prepare *p)
 	case FCLOCK_TRIGGER:
 	case FCLOCK_STOP:
 	case FCLOCK_OFFLINE:
+	case FCLOCK_COPY_RATE:
 		return p->slots;
 	case FCLOCK_VIEW:
 		return !p->slots;

@@ -26,7 +26,7 @@ enum fclock_msg_type {
 	FCLOCK_WELCOME		= 17,	/* acceptor's answer: accepts or refuses */
 	FCLOCK_BYE		= 18,
 	FCLOCK_ASK		= 19,	/* to the primary */
-	FCLOCK_ANSWER		= 20,	/* the primary's answer to a trigger or stop */
+	FCLOCK_ANSWER		= 20,	/* the primary's answer to an ask of a user */
 	FCLOCK_PREPARE		= 21,
 	FCLOCK_PREPARED		= 22,
 	FCLOCK_RESUME		= 23,
@@ -151,8 +151,9 @@ enum fclock_ask_kind {
 	FCLOCK_ASK_WISH		= 1,
 	FCLOCK_ASK_TRIGGER	= 2,
 	FCLOCK_ASK_STOP		= 3,
-	/* header.id: of the trigger or stop that nobody waits for any more */
+	/* header.id: of the ask that nobody waits for any more */
 	FCLOCK_ASK_CANCEL	= 4,
+	FCLOCK_ASK_COPY_RATE	= 5,
 };
 
 #define FCLOCK_WISH_JOINED	0x1	/* wants to be a participant (clear: to leave) */
@@ -160,14 +161,16 @@ enum fclock_ask_kind {
 struct fclock_wire_ask {
 	u8 kind;
 	u8 flags;			/* FCLOCK_WISH_* */
-	__le16 slots;			/* TRIGGER, STOP: which */
+	__le16 slots;			/* TRIGGER, STOP, COPY_RATE: which */
 	__le16 attached;		/* WISH */
 	__le16 offline;			/* WISH: slots whose copy failed here */
 	__le16 complete;		/* WISH: slots of which all slices owned here are split */
-	u8 pad[6];
+	u8 pad[2];
+	__le32 rate;			/* COPY_RATE: KiB/s, 0: off */
 	char host[FCLOCK_HOST_LEN];	/* WISH */
 };
 
+static_assert(offsetof(struct fclock_wire_ask, rate) == 12);
 static_assert(sizeof(struct fclock_wire_ask) == 48);
 
 #define FCLOCK_ANSWER_TEXT	120
@@ -184,6 +187,7 @@ enum fclock_transition_kind {
 	FCLOCK_STOP		= 2,
 	FCLOCK_OFFLINE		= 3,
 	FCLOCK_VIEW		= 4,
+	FCLOCK_COPY_RATE	= 5,
 };
 
 /* PREPARED has no payload: header.id is the number. */

@@ -87,6 +87,7 @@ static void make_super(struct fz *fz, unsigned int node, struct input *in,
 		slot->state = in_u8(in) % 4;
 		slot->generation = sb->state - in_u8(in) % 4;
 		slot->length = sb->geo.length;
+		slot->rate = slot->generation & 1 ? 1 << slot->state * 8 : 0;
 	}
 	if (how & 0x20) {
 		sb->epoch = in_number(in);
@@ -159,7 +160,7 @@ static void make_ask(struct input *in, u8 *payload)
 	struct fclock_wire_ask *a = (void *)payload;
 
 	memset(a, 0, sizeof(*a));
-	a->kind = in_u8(in) % 4 + 1;
+	a->kind = in_u8(in) % 5 + 1;
 	switch (a->kind) {
 	case FCLOCK_ASK_WISH:
 		a->flags = in_u8(in) & FCLOCK_WISH_JOINED;
@@ -172,6 +173,10 @@ static void make_ask(struct input *in, u8 *payload)
 	case FCLOCK_ASK_STOP:
 		a->slots = cpu_to_le16(in_u8(in) % 8);
 		break;
+	case FCLOCK_ASK_COPY_RATE:
+		a->slots = cpu_to_le16(BIT(in_u8(in) % 3));
+		a->rate = cpu_to_le32(in_number(in));
+		break;
 	}
 }
 
@@ -182,7 +187,7 @@ static void make_prepare(struct fz *fz, struct input *in, u8 *payload)
 
 	memset(p, 0, sizeof(*p));
 	p->number = cpu_to_le64(number + in_u8(in) % 8);
-	p->kind = in_u8(in) % 4 + 1;
+	p->kind = in_u8(in) % 5 + 1;
 	if (p->kind != FCLOCK_VIEW)
 		p->slots = cpu_to_le16(in_u8(in) % 8);
 }
@@ -429,7 +434,8 @@ static void local_event(struct fz *fz, u8 op, struct input *in)
 		fz_tick(fz, v & 0x80 ? 1000 : v);
 		break;
 	case 8:
-		fz_ask(fz, v, v & 0x80 ? FCLOCK_ASK_STOP : FCLOCK_ASK_TRIGGER,
+		fz_ask(fz, v, v & 0x80 ? FCLOCK_ASK_STOP :
+		       v & 0x40 ? FCLOCK_ASK_COPY_RATE : FCLOCK_ASK_TRIGGER,
 		       in_u8(in) % 8);
 		break;
 	case 9:

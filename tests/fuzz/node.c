@@ -428,7 +428,9 @@ void fz_ask(struct fz *fz, unsigned int i, u8 kind, u16 slots)
 	memset(a, 0, sizeof(*a));
 	a->used = true;
 	a->ask.kind = kind;
-	a->ask.slots = kind == FCLOCK_ASK_STOP ? BIT(__ffs(slots)) : slots;
+	a->ask.slots = kind != FCLOCK_ASK_TRIGGER ? BIT(__ffs(slots)) : slots;
+	if (kind == FCLOCK_ASK_COPY_RATE)
+		a->ask.rate = 1U << i % 32;
 	fz_say(fz, "ask kind %u slots %x", kind, a->ask.slots);
 	fz_do(fz, fclock_core_ask(fz->core, &a->ask));
 }
@@ -786,7 +788,8 @@ bool fz_must_live(struct fz *fz)
 		fz_check(fz->bio[i].state == BIO_FREE);
 	fz_check(!core->nr_waiting && !core->nr_granted);
 	fz_check(!ask_and_wait(fz, FCLOCK_ASK_TRIGGER, 1));
-	fz_check(core->sb.slot[0].state == FCLOCK_SLOT_ACTIVE);
+	fz_check(core->sb.slot[0].state == FCLOCK_SLOT_ACTIVE ||
+		 core->sb.slot[0].state == FCLOCK_SLOT_COMPLETE);
 	run_until_rest(fz);
 	must_go(fz, 0, FCLOCK_IO_READ, 0, fz->geo.grains - 1);
 	must_go(fz, FCLOCK_TARGET_A, FCLOCK_IO_WRITE, 0, 3);

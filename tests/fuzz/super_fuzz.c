@@ -43,7 +43,10 @@ static void good_super(struct input *in, struct fclock_super *sb)
 		strscpy(sb->part[i].host, "there", sizeof(sb->part[i].host));
 	}
 	for (i = 0; i < FZ_SLOTS; i++) {
-		sb->slot[i].state = in_u8(in) % 4;
+		u8 how = in_u8(in);
+
+		sb->slot[i].state = how % 4;
+		sb->slot[i].rate = how & 0x80 ? 1U << (how >> 2 & 31) : 0;
 		sb->slot[i].generation = in_u8(in);
 		sb->slot[i].length = sb->geo.length;
 	}

@@ -40,7 +40,9 @@ static void sample(struct fclock_super *sb)
 	sb->slot[0].state = FCLOCK_SLOT_ACTIVE;
 	sb->slot[0].generation = 0x0102030405060700ULL;
 	sb->slot[0].length = 1000000;
+	sb->slot[0].rate = 0x41424344;
 	sb->slot[1].generation = 7;
+	sb->slot[1].rate = 1;
 	sb->slot[15].state = FCLOCK_SLOT_OFFLINE;
 	sb->slot[15].generation = 5;
 	sb->slot[15].length = 1;
@@ -102,7 +104,7 @@ static void seal(u8 *block)
 
 static const u8 golden_head[112] = {
 	0x66, 0x63, 0x6c, 0x6f, 0x63, 0x6b, 0x30, 0x31,
-	0x01, 0x00, 0x00, 0x00, 0x69, 0xaf, 0x2a, 0x92,
+	0x02, 0x00, 0x00, 0x00, 0xc1, 0xb6, 0x47, 0x5f,
 	0x08, 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01,
 	0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47,
 	0x48, 0x49, 0x4a, 0x4b, 0x4c, 0x4d, 0x4e, 0x4f,
@@ -118,10 +120,10 @@ static const u8 golden_head[112] = {
 };
 
 static const u8 golden_slot0_1[48] = {
-	0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+	0x01, 0x00, 0x00, 0x00, 0x44, 0x43, 0x42, 0x41,
 	0x00, 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01,
 	0x40, 0x42, 0x0f, 0x00, 0x00, 0x00, 0x00, 0x00,
-	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+	0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00,
 	0x07, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
 	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
 };
@@ -189,6 +191,8 @@ static void super_round_trip(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, got->part[63].attached, (u16)0x8000);
 	KUNIT_EXPECT_STREQ(test, got->part[0].host, "alpha");
 	KUNIT_EXPECT_EQ(test, got->slot[15].generation, 5ULL);
+	KUNIT_EXPECT_EQ(test, got->slot[0].rate, 0x41424344U);
+	KUNIT_EXPECT_EQ(test, got->slot[1].rate, 1U);
 	KUNIT_EXPECT_EQ(test, got->part[30].instance, 0ULL);
 }
 
@@ -244,7 +248,7 @@ struct poke {
 static const struct poke super_pokes[] = {
 	{ "magic", 0, 1, 'F', -EILSEQ },
 	{ "version 0", 8, 4, 0, -EPROTONOSUPPORT },
-	{ "version 2", 8, 4, 2, -EPROTONOSUPPORT },
+	{ "version 1", 8, 4, 1, -EPROTONOSUPPORT },
 	{ "state 0", 16, 8, 0, -EUCLEAN },
 	{ "state below a generation", 16, 8, 6, -EUCLEAN },
 	{ "another uuid", 24, 8, 1, 0 },
@@ -283,7 +287,7 @@ static const struct poke super_pokes[] = {
 	{ "active, never triggered", SLOT_OFFSET(3), 1, 1, -EUCLEAN },
 	{ "complete", SLOT_OFFSET(0), 1, 2, 0 },
 	{ "slot pad", SLOT_OFFSET(3) + 1, 1, 1, -EUCLEAN },
-	{ "slot pad end", SLOT_OFFSET(3) + 7, 1, 1, -EUCLEAN },
+	{ "slot pad end", SLOT_OFFSET(3) + 3, 1, 1, -EUCLEAN },
 	{ "no generation", SLOT_OFFSET(0) + 8, 8, 0, -EUCLEAN },
 	{ "generation of now", SLOT_OFFSET(0) + 8, 8, 0x0102030405060708ULL,
 	  0 },
@@ -293,6 +297,7 @@ static const struct poke super_pokes[] = {
 	  0x0102030405060709ULL, -EUCLEAN },
 	{ "no slot length", SLOT_OFFSET(0) + 16, 8, 0, -EUCLEAN },
 	{ "whole slot length", SLOT_OFFSET(0) + 16, 8, 1000001, 0 },
+	{ "greatest rate", SLOT_OFFSET(3) + 4, 4, ~0U, 0 },
 	{ "slot length", SLOT_OFFSET(0) + 16, 8, 1000002, -EUCLEAN },
 	{ "not listed but attached", PART_OFFSET(9) + 8, 2, 1, -EUCLEAN },
 	{ "not listed but a host", PART_OFFSET(9) + 16, 1, 'a', -EUCLEAN },
@@ -339,7 +344,7 @@ static void super_pads(struct kunit *test)
 	static const unsigned int pads[][2] = {
 		{ 105, 7 }, { 496, 16 }, { 3584, 512 },
 		{ PART_OFFSET(1) + 10, 6 }, { PART_OFFSET(64) + 10, 6 },
-		{ SLOT_OFFSET(0) + 1, 7 }, { SLOT_OFFSET(15) + 1, 7 },
+		{ SLOT_OFFSET(0) + 1, 3 }, { SLOT_OFFSET(15) + 1, 3 },
 	};
 	struct fixture *f = test->priv;
 	unsigned int i, at;
@@ -396,7 +401,7 @@ static void make_content(struct fixture *f, enum content what, u8 *block)
 	if (what == TORN)
 		memset(block + SECTOR, 0, SECTOR);
 	if (what == VERSION) {
-		put_le(block + 8, 2, 4);
+		put_le(block + 8, 99, 4);
 		seal(block);
 	}
 }

@@ -72,6 +72,10 @@ static const u8 golden_ask[48] = {
 
 static const u8 golden_trigger[48] = { 0x02, 0x00, 0x01, 0x80 };
 static const u8 golden_cancel[48] = { 0x04 };
+static const u8 golden_rate[48] = {
+	0x05, 0x00, 0x00, 0x80, 0x00, 0x00, 0x00, 0x00,
+	0x00, 0x00, 0x00, 0x00, 0x44, 0x43, 0x42, 0x41,
+};
 
 static const u8 golden_answer[128] = {
 	0x73, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
@@ -108,6 +112,7 @@ static const struct sample samples[] = {
 	{ 19, golden_ask, 48 },
 	{ 19, golden_trigger, 48 },
 	{ 19, golden_cancel, 48 },
+	{ 19, golden_rate, 48 },
 	{ 20, golden_answer, 128 },
 	{ 21, golden_prepare, 16 },
 	{ 22, NULL, 0 },
@@ -287,6 +292,7 @@ static void payload_golden(struct kunit *test)
 	const struct fclock_wire_run *run = (void *)(g + 1);
 	const struct fclock_wire_ask *a = (void *)golden_ask;
 	const struct fclock_wire_ask *t = (void *)golden_trigger;
+	const struct fclock_wire_ask *r = (void *)golden_rate;
 	const struct fclock_wire_answer *n = (void *)golden_answer;
 	const struct fclock_wire_prepare *p = (void *)golden_prepare;
 	const struct fclock_wire_ping *i = (void *)golden_ping;
@@ -321,6 +327,9 @@ static void payload_golden(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, a->host, "alpha");
 	KUNIT_EXPECT_EQ(test, t->kind, (u8)FCLOCK_ASK_TRIGGER);
 	KUNIT_EXPECT_EQ(test, le16_to_cpu(t->slots), (u16)0x8001);
+	KUNIT_EXPECT_EQ(test, r->kind, (u8)FCLOCK_ASK_COPY_RATE);
+	KUNIT_EXPECT_EQ(test, le16_to_cpu(r->slots), (u16)0x8000);
+	KUNIT_EXPECT_EQ(test, le32_to_cpu(r->rate), 0x41424344U);
 
 	KUNIT_EXPECT_EQ(test, le32_to_cpu(n->error), 115U);
 	KUNIT_EXPECT_STREQ(test, n->text, "node 3");
@@ -375,10 +384,11 @@ enum {
 	WISH	= 7,
 	TRIGGER	= 8,
 	CANCEL	= 9,
-	ANSWER	= 10,
-	PREPARE	= 11,
-	PING	= 15,
-	CHALLENGE = 16,
+	RATE	= 10,
+	ANSWER	= 11,
+	PREPARE	= 12,
+	PING	= 16,
+	CHALLENGE = 17,
 };
 
 static const struct poke pokes[] = {
@@ -465,14 +475,18 @@ static const struct poke pokes[] = {
 	{ WISH, 1, 1, 2, -EPROTO },
 	{ WISH, 1, 1, 0x81, -EPROTO },
 	{ WISH, 2, 2, 1, -EPROTO },
+	{ WISH, 0, 1, 6, -EPROTO },
 	{ WISH, 10, 1, 1, -EPROTO },
+	{ WISH, 12, 4, 1, -EPROTO },			/* a rate */
 	{ WISH, 15, 1, 1, -EPROTO },
 	{ WISH, 17, 1, ' ', -EPROTO },
 	{ WISH, 22, 1, 'a', -EPROTO },
 	{ WISH, 47, 1, 'a', -EPROTO },
 	{ TRIGGER, 0, 1, 3, 0 },
 	{ TRIGGER, 0, 1, 4, -EPROTO },			/* cancel has no slots */
-	{ TRIGGER, 0, 1, 5, -EPROTO },
+	{ TRIGGER, 0, 1, 5, 0 },			/* rate 0 */
+	{ TRIGGER, 0, 1, 6, -EPROTO },
+	{ TRIGGER, 12, 4, 1, -EPROTO },
 	{ TRIGGER, 1, 1, 1, -EPROTO },
 	{ TRIGGER, 2, 2, 0, -EPROTO },
 	{ TRIGGER, 4, 2, 1, -EPROTO },
@@ -482,6 +496,17 @@ static const struct poke pokes[] = {
 	{ TRIGGER, 16, 1, 'a', -EPROTO },
 	{ TRIGGER, 47, 1, 'a', -EPROTO },
 	{ CANCEL, 2, 2, 1, -EPROTO },
+	{ CANCEL, 12, 4, 1, -EPROTO },
+	{ RATE, 2, 2, 0, -EPROTO },
+	{ RATE, 12, 4, 0, 0 },
+	{ RATE, 12, 4, ~0U, 0 },
+	{ RATE, 0, 1, 2, -EPROTO },
+	{ RATE, 0, 1, 3, -EPROTO },
+	{ RATE, 1, 1, 1, -EPROTO },
+	{ RATE, 8, 2, 1, -EPROTO },
+	{ RATE, 10, 1, 1, -EPROTO },
+	{ RATE, 11, 1, 1, -EPROTO },
+	{ RATE, 16, 1, 'a', -EPROTO },
 
 	{ ANSWER, 0, 4, 0, 0 },
 	{ ANSWER, 0, 4, 4095, 0 },
@@ -502,7 +527,9 @@ static const struct poke pokes[] = {
 	{ PREPARE, 8, 1, 3, 0 },
 	{ PREPARE, 8, 1, 4, -EPROTO },			/* a view has no slots */
 	{ PREPARE, 8, 4, 4, 0 },
-	{ PREPARE, 8, 1, 5, -EPROTO },
+	{ PREPARE, 8, 1, 5, 0 },
+	{ PREPARE, 8, 4, 5, -EPROTO },			/* a rate is of a slot */
+	{ PREPARE, 8, 1, 6, -EPROTO },
 	{ PREPARE, 9, 1, 1, -EPROTO },
 	{ PREPARE, 10, 2, 0, -EPROTO },
 	{ PREPARE, 12, 1, 1, -EPROTO },

@@ -69,7 +69,7 @@ void sim_tell_class(const struct world_class *cls)
 #define ALL .stop = 900, .cut = 2000, .lag = 2000, .slow = 1500,		\
 	.freeze = 3000, .crash = 4000, .power = 8000, .leave = 4000,	\
 	.attach = 3000, .fence = 9000, .expel = 9000, .dup = 9000,	\
-	.drop = 200, .limit = 2000, .requeue = 300, .cancel = 100,	\
+	.drop = 200, .limit = 2000, .requeue = 300, .rate = 2000, .cancel = 100,	\
 	.copy_fail = 2, .commit_fail = 3, .super_fail = 10, .io_fail = 3, \
 	.read_fail = 10, .nomem = 20, .torn = 10
 
@@ -128,6 +128,14 @@ const struct sim_class sim_classes[] = {
 	  .ms = 8000, .workers = 2, .leave = 500, .crash = 900, .expel = 4000,
 	  .slow = 1500, .trigger = 700, .cache = W_CACHE_ALL),
 	C("all", 60, THREE, .nodes = 4, .slots = 3, .ms = 8000, .apart = 1, ALL),
+	/* copies that the owner makes by itself */
+	C("one-rate", 30, ONE, .rate = 150, .stop = 1500, .power = 2000,
+	  .limit = 800),
+	C("three-rate", 40, THREE, .rate = 200, .trigger = 500, .stop = 1500,
+	  .cut = 1500, .crash = 2500, .attach = 2500),
+	C("three-rate-fail", 30, THREE, .rate = 300, .trigger = 400,
+	  .slow = 1500, .copy_fail = 5, .commit_fail = 5, .super_fail = 10,
+	  .expel = 4000, .cancel = 100, .torn = 20),
 	C("eight", 10, MANY, .nodes = 8, .grains = 400, .fence = 2500, .cut = 2000, .crash = 3000,
 	  .slow = 3000),
 	C("sixteen", 6, MANY, .nodes = 16, .grains = 400, ALL, .power = 6000),

@@ -427,5 +427,7 @@ void disk_copy(struct fclock_core *core, struct fclock_split *split)
 	}
 	dop_count(w, d);
 	oracle_copy(w, d);
+	if (split->background)
+		oracle_pace(w, n, split);
 	dop_start(w, d);
 }

@@ -38,7 +38,7 @@ static void fault_trigger(struct world *w)
 
 	if (n)
 		node_ask(n, FCLOCK_ASK_TRIGGER,
-			 1 + w_below(w, BIT(w->cls->slots) - 1));
+			 1 + w_below(w, BIT(w->cls->slots) - 1), 0);
 }
 
 static void fault_stop(struct world *w)
@@ -46,8 +46,26 @@ static void fault_stop(struct world *w)
 	struct node *n = live_node(w);
 
 	if (n)
-		node_ask(n, FCLOCK_ASK_STOP, BIT(w_below(w, w->cls->slots)));
+		node_ask(n, FCLOCK_ASK_STOP, BIT(w_below(w, w->cls->slots)), 0);
 }
+
+/* KiB/s; a grain is 4 KiB */
+static u32 some_rate(struct world *w)
+{
+	static const u32 most[] = { 64, 1024, 16384, ~0U };
+
+	return 1 + w_below(w, most[w_below(w, ARRAY_SIZE(most))]);
+}
+
+static void fault_rate(struct world *w)
+{
+	struct node *n = live_node(w);
+
+	if (n)
+		node_ask(n, FCLOCK_ASK_COPY_RATE, BIT(w_below(w, w->cls->slots)),
+			 w_chance(w, 200) ? 0 : some_rate(w));
+}
+
 
 static void fault_drop(struct world *w)
 {
@@ -453,5 +471,21 @@ void world_mend(struct world *w)
 			add_peers(w, n);
 		else
 			n->peers = all_nodes(w) & ~fclock_node_bit(i);
+	}
+}
+
+/* Who is asked may be on its way out: once more, until M says it. */
+void world_copy_all(struct world *w)
+{
+	unsigned int s;
+	struct node *n;
+
+	if (!w->last_rate)
+		w->last_rate = w_between(w, 100, w_chance(w, 500) ? 1000 : 1000000);
+	for (s = 0; s < w->cls->slots; s++) {
+		n = live_node(w);
+		if (n && !n->leaving && list_empty(&n->asks) &&
+		    w->truth.slot[s].rate != w->last_rate)
+			node_ask(n, FCLOCK_ASK_COPY_RATE, BIT(s), w->last_rate);
 	}
 }

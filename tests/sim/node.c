@@ -143,7 +143,13 @@ static void op_answer(struct fclock_core *core, struct fclock_ask *ask)
 	w_in(n->w, w_below(n->w, 2 * W_MS), n, ask_woken, NULL, a->number, 0);
 }
 
-void node_ask(struct node *n, u8 kind, u16 slots)
+static const char *ask_name(u8 kind)
+{
+	return kind == FCLOCK_ASK_STOP ? "stop" :
+	       kind == FCLOCK_ASK_COPY_RATE ? "copy rate" : "trigger";
+}
+
+void node_ask(struct node *n, u8 kind, u16 slots, u32 rate)
 {
 	struct world *w = n->w;
 	struct ask *a = calloc(1, sizeof(*a));
@@ -153,9 +159,9 @@ void node_ask(struct node *n, u8 kind, u16 slots)
 	a->called = w->now;
 	a->ask.kind = kind;
 	a->ask.slots = slots;
+	a->ask.rate = rate;
 	list_add_tail(&a->list, &n->asks);
-	w_trace(w, "n%u asks %s %x", n->id,
-		kind == FCLOCK_ASK_STOP ? "stop" : "trigger", slots);
+	w_trace(w, "n%u asks %s %x %u", n->id, ask_name(kind), slots, rate);
 	if (w_fault(w, W_cancel))
 		w_in(w, w_between(w, 1, 200 * W_MS), n, ask_woken, NULL,
 		     a->number, 1);

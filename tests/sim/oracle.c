@@ -582,6 +582,52 @@ void oracle_copy(struct world *w, struct dop *d)
 	check_ghosts(w, d);
 }
 
+static u64 owned_grains(struct world *w, struct fclock_core *core)
+{
+	u64 slice, first, grains = 0;
+
+	for (slice = 0; slice < w->geo.slices; slice++) {
+		first = slice * w->geo.slice;
+		if (fclock_slice_owner(&core->sb, slice) == core->cfg.node)
+			grains += min_t(u64, w->geo.slice, w->geo.grains - first);
+	}
+	return grains;
+}
+
+/*
+ * Background copy keeps to the rate: this owner's share of it for the time that it was
+ * in force, and of FCLOCK_BURST_MS, and one run. Timers count in ms.
+ */
+void oracle_pace(struct world *w, struct node *n, const struct fclock_split *sp)
+{
+	u64 run = min_t(u64, w->geo.slice * W_GRAIN * 512, FCLOCK_MAX_SPLIT * 512);
+	struct fclock_super *sb = &n->core->sb;
+	u64 mine = owned_grains(w, n->core), us, most;
+	struct pace *p;
+	unsigned int s;
+
+	w->nr_background++;
+	for (s = 0; s < w->cls->slots; s++) {
+		if (!(sp->slots & BIT(s)))
+			continue;
+		p = &n->pace[s];
+		if (p->life != n->life || p->rate != sb->slot[s].rate ||
+		    p->owners != sb->owners)
+			*p = (struct pace) {
+				.life = n->life, .rate = sb->slot[s].rate,
+				.owners = sb->owners, .since = w->now,
+			};
+		p->bytes += (sp->last - sp->first + 1) * W_GRAIN * 512;
+		us = w->now - p->since + FCLOCK_BURST_MS * W_MS + 2 * W_MS;
+		most = (unsigned __int128)p->rate * 1024 * mine * us /
+		       w->geo.grains / W_SEC + run;
+		if (!p->rate || p->bytes > most)
+			w_fail(w, "n%u copies slot %u by itself: %llu bytes in %llu us, %u KiB/s allow %llu",
+			       n->id, s, p->bytes, w->now - p->since, p->rate,
+			       most);
+	}
+}
+
 /* A bit became visible on M. */
 void oracle_new_bit(struct world *w, unsigned int s, u64 g)
 {

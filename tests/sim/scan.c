@@ -379,6 +379,11 @@ bool scan_quiet(struct world *w, char *why, size_t size)
 {
 	unsigned int i;
 
+	for (i = 0; w->cls->rate && i < w->cls->slots; i++)
+		if (w->slot[i].state == FCLOCK_SLOT_ACTIVE) {
+			snprintf(why, size, "slot %u is not complete", i);
+			return false;
+		}
 	for (i = 1; i <= w->cls->nodes; i++) {
 		struct node *n = &w->node[i];
 

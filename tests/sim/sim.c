@@ -294,6 +294,8 @@ static void settle(struct world *w)
 	w->loading = false;
 	world_mend(w);
 	while (!w->failed && w->now < end) {
+		if (w->cls->rate)
+			world_copy_all(w);
 		world_run_until(w, w->now + W_SEC / 2);
 		if (!w->failed && scan_quiet(w, why, sizeof(why)))
 			return;

@@ -44,7 +44,7 @@ struct conn;
 #define W_TIMED(F)							\
 	F(trigger) F(stop) F(cut) F(lag) F(slow) F(freeze) F(crash)	\
 	F(power) F(leave) F(attach) F(fence) F(expel) F(dup) F(grow)	\
-	F(drop) F(requeue) F(limit)
+	F(drop) F(requeue) F(limit) F(rate)
 /* By chance: per mille of the operations concerned. */
 #define W_CHANCED(F)							\
 	F(cancel) F(copy_fail) F(commit_fail) F(super_fail) F(io_fail)	\
@@ -195,6 +195,12 @@ struct ask {
 	u64 number, called;
 };
 
+/* What a node copied of a slot by itself since its rate, or its share of it, changed. */
+struct pace {
+	u32 life, rate;
+	u64 owners, since, bytes;
+};
+
 struct node {
 	struct world *w;
 	unsigned int id;
@@ -218,6 +224,7 @@ struct node {
 	u64 left_at;
 	u64 works;			/* bios that its workers began */
 	u8 **buffer[W_SLOTS];		/* dm-bufio: by slice, NULL: not read */
+	struct pace pace[W_SLOTS];
 	/* confirmed when the view kept_state became durable; 0: not to be looked at */
 	u64 kept_state;
 	unsigned long *kept[W_SLOTS + 1];	/* by slot; the last one: A */
@@ -297,6 +304,7 @@ struct world {
 	u64 lists[64];			/* by epoch */
 	u64 split_epoch;		/* two lists were told under it */
 	bool calm;			/* faults and load have ended */
+	u32 last_rate;			/* of all copies then */
 	bool loading;			/* workers and asks work */
 	bool failed;
 	bool loud;
@@ -313,7 +321,7 @@ struct world {
 	/* figures */
 	u64 nr_bios, nr_triggers, nr_frames, nr_reads, nr_copies, nr_shared;
 	u64 nr_eio, nr_events, nr_crashes, nr_powers, nr_lists, nr_scans, nr_asks;
-	u64 nr_unknown;
+	u64 nr_unknown, nr_background;
 };
 
 /* ------------------------------------------------------------------- sim.c */
@@ -383,7 +391,8 @@ extern const unsigned int sim_nr_classes;
 
 /* What the runs did, all together. */
 #define W_SUMS(F)							\
-	F(bios) F(reads) F(shared) F(triggers) F(frames) F(copies) F(eio)	\
+	F(bios) F(reads) F(shared) F(triggers) F(frames) F(copies)		\
+	F(background) F(eio)	\
 	F(crashes) F(powers) F(lists) F(scans) F(unknown)
 
 struct world_sums {
@@ -494,7 +503,7 @@ void node_restart(struct world *w, struct event *e);
 void node_attach(struct node *n, unsigned int s);
 void node_detach(struct node *n, unsigned int s);
 void node_leave(struct node *n);
-void node_ask(struct node *n, u8 kind, u16 slots);
+void node_ask(struct node *n, u8 kind, u16 slots, u32 rate);
 void node_crash(struct node *n);
 void node_gate_put(struct node *n, int map);
 void node_check_end(struct node *n);
@@ -504,6 +513,8 @@ u64 node_cache_limit(struct world *w);
 
 void world_faults(struct world *w);
 void world_mend(struct world *w);
+/* All copies are to become complete. */
+void world_copy_all(struct world *w);
 /* The node dies and comes back some time later. */
 void world_crash(struct world *w, struct event *e);
 
@@ -525,6 +536,7 @@ void oracle_copy(struct world *w, struct dop *d);
 void oracle_block(struct world *w, struct node *n, unsigned int s, u64 slice);
 void oracle_crash(struct world *w, struct node *n);
 void oracle_list(struct world *w, u64 members);
+void oracle_pace(struct world *w, struct node *n, const struct fclock_split *sp);
 void oracle_acked(struct world *w, const struct bio *bio);
 void oracle_new_bit(struct world *w, unsigned int s, u64 g);
 void oracle_power_before(struct world *w);

@@ -56,6 +56,8 @@ struct kunit_suite {
 #define KUNIT_EXPECT_NE(test, a, b)	shim_compare(test, a, !=, b)
 #define KUNIT_EXPECT_GT(test, a, b)	shim_compare(test, a, >, b)
 #define KUNIT_EXPECT_GE(test, a, b)	shim_compare(test, a, >=, b)
+#define KUNIT_EXPECT_LT(test, a, b)	shim_compare(test, a, <, b)
+#define KUNIT_EXPECT_LE(test, a, b)	shim_compare(test, a, <=, b)
 #define KUNIT_EXPECT_EQ_MSG(test, a, b, ...) do {			\
 	int shim_was = (test)->failed;					\
 	(test)->failed = 0;						\
