@@ -393,7 +393,9 @@ class Cluster:
                                      [image.engine()] if engine else ())
             boot = qemu.pvh_kernel(kern.image)
             accel = qemu.accelerator(boot, initrd)
-            if accel is qemu.TCG:
+            # with -icount its clock is the number of its instructions
+            counted = '-icount' in qemu_args
+            if accel is qemu.TCG and not counted:
                 cmdline = [*clock.tsc_words(compile_c(
                     paths.TREE / 'tests/guest/init/tsc.c')), *cmdline]
             spec = {
@@ -403,7 +405,7 @@ class Cluster:
                 'release': kern.release, 'cmdline': list(cmdline),
                 'cache': cache, 'slots': slots, 'net': net, 'ttl': ttl,
                 'owned': owned, 'qemu_args': list(qemu_args),
-                'accel': accel,
+                'accel': accel, 'counted': counted,
                 'switch': str(compile_c(
                     paths.TREE / 'tests/guest/init/switch.c')),
                 'disks': {},
