@@ -7,6 +7,8 @@
 
 void fclock_link_down(struct fclock_core *core, struct fclock_peer *peer)
 {
+	bool was_up = peer->link == FCLOCK_LINK_UP;
+
 	if (peer->link == FCLOCK_LINK_DOWN)
 		return;
 	trace_fclock_link(core->cfg.node, peer->node, FCLOCK_TK_DOWN,
@@ -18,7 +20,9 @@ void fclock_link_down(struct fclock_core *core, struct fclock_peer *peer)
 	if (core->have_sb && core->sb.primary == peer->node)
 		fclock_asks_lost(core, "the link to the primary broke");
 	fclock_primary_gone(core);
-	if (core->phase == FCLOCK_RUNNING && fclock_cut_off(core) == peer->node)
+	/* said when it broke, not again at every HELLO that is not answered */
+	if (was_up && core->phase == FCLOCK_RUNNING &&
+	    fclock_cut_off(core) == peer->node)
 		fclock_say_limited(core, "I/O on grains that are not confirmed waits for node %u",
 				   peer->node);
 	core->ops->event(core, FCLOCK_EVENT_STATE, 0);
