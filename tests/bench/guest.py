@@ -47,11 +47,11 @@ def status(name):
     return dict(w.split('=', 1) for w in words if '=' in w)
 
 
-def wait_active(name, seconds=60):
+def wait_active(name, seconds=60, slots=True):
     """Formatting a large M takes a while, and nothing can be asked before."""
     end = time.monotonic() + seconds
     while sh('dmsetup', 'status', name).split()[3] != 'active' or \
-            status(name)['slots'] == '-':
+            slots and status(name)['slots'] == '-':
         if time.monotonic() > end:
             raise SystemExit(f'{name} is not active after {seconds} s')
         time.sleep(0.05)
@@ -310,24 +310,33 @@ def trigger(devices, args):
 
 # ---- messages ----
 
+def node(name, number, port, parts, copy, words):
+    """A node of a volume, over device numbers of its own."""
+    size = {'m': 4 * MIB + 128}
+    own = {k: '/dev/mapper/' + create(f'{name}{number}-{k}', f'linear {d} 0',
+                                      size.get(k, SIZE))
+           for k, d in parts.items()}
+    other = 3 - number
+    args = ['listen', f'127.0.0.1:{port + number}', 'peer', str(other),
+            f'127.0.0.1:{port + other}', 'cache_limit', '0', *words]
+    create(f'{name}{number}', f'fclock-origin {own["m"]} {own["a"]} {number} '
+           f'{len(args)} {" ".join(args)}')
+    if copy:
+        create(f'{name}{number}-copy', f'fclock-copy {own["m"]} 0 {own["b"]}')
+
+
 def two_nodes(devices, name, port, *words):
-    """A volume on two nodes of this kernel, with all grains split. The second one caches
-    nothing, so each write through it is a LOCK_REQUEST and a LOCK_GRANT."""
+    """A volume on two nodes of this kernel. The second one has no copy attached, so the
+    first one owns everything, and all is split; it caches nothing, so each write through
+    it is a LOCK_REQUEST and a LOCK_GRANT on the wire."""
     parts = {'m': devices.metadata(), 'a': next(devices.disks),
              'b': next(devices.disks)}
-    for node, other in (1, 2), (2, 1):
-        own = {k: '/dev/mapper/' + create(f'{name}{node}-{k}', f'linear {d} 0',
-                                          4 * MIB + 128 if k == 'm' else SIZE)
-               for k, d in parts.items()}
-        args = ['listen', f'127.0.0.1:{port + node}', 'peer', str(other),
-                f'127.0.0.1:{port + other}', 'cache_limit', '0', *words]
-        create(f'{name}{node}', f'fclock-origin {own["m"]} {own["a"]} {node} '
-               f'{len(args)} {" ".join(args)}')
-        create(f'{name}{node}-copy', f'fclock-copy {own["m"]} 0 {own["b"]}')
-    for node in 1, 2:
-        wait_active(f'{name}{node}')
-    message(f'{name}2', 'trigger', '0')
+    node(name, 1, port, parts, True, words)
+    wait_active(f'{name}1')
+    message(f'{name}1', 'trigger', '0')
     fill(f'{name}1', size=USED)
+    node(name, 2, port, parts, False, words)
+    wait_active(f'{name}2', slots=False)
 
 
 def messages(devices, args):
@@ -349,7 +358,9 @@ def messages(devices, args):
                 table.add(name, plain / took)
             for name in 'plain2', 'keyed2':
                 st = status(name)
-                if int(st['cache_hits']) or int(st['lock_requests']) < 50:
+                asked = int(st['lock_requests'])
+                if int(st['cache_hits']) or asked < 50 or \
+                        int(st['msg_sent']) < asked:
                     raise SystemExit(f'{name}: {st}')
         table.show({'keyed2': 'with a key'})
 
