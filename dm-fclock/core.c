@@ -256,7 +256,9 @@ static int receive_super(struct fclock_core *core, struct fclock_peer *peer,
 	    core->sb.primary_instance != peer->instance)
 		return 0;
 	if ((core->have_sb && memcmp(sb->uuid, core->sb.uuid, sizeof(sb->uuid))) ||
-	    !fclock_same_geometry(core, sb))
+	    !fclock_same_geometry(core, sb) || sb->epoch > FCLOCK_EPOCH_MAX ||
+	    (core->have_sb && sb->state > core->sb.state &&
+	     sb->state - core->sb.state > FCLOCK_STATE_JUMP))
 		return -EPROTO;
 	fclock_adopt(core, sb, msg->type == FCLOCK_RESUME);
 	return 0;
@@ -287,13 +289,19 @@ static int receive_ping(struct fclock_core *core, struct fclock_peer *peer,
 			const struct fclock_msg *msg,
 			const struct fclock_wire_ping *ping)
 {
+	u64 epoch = le64_to_cpu(ping->epoch);
 	unsigned int s;
+	int r;
 
 	/* counted in an older state: of a generation, or of slices, that were others */
 	for (s = 0; s < FCLOCK_MAX_SLOTS && msg->state >= core->sb.state; s++)
 		peer->split[s] = le64_to_cpu(ping->split[s]);
-	return fclock_receive_list(core, peer, le64_to_cpu(ping->epoch),
-			    le64_to_cpu(ping->members));
+	r = fclock_receive_list(core, peer, epoch, le64_to_cpu(ping->members));
+	if (!r && peer->told != epoch) {
+		peer->told = epoch;
+		fclock_members_news(core);
+	}
+	return r;
 }
 
 static int dispatch(struct fclock_core *core, struct fclock_peer *peer,

@@ -356,6 +356,8 @@ struct fclock_peer {
 	u8 link;			/* self: always UP */
 	u64 instance;			/* of the last accepted HELLO or WELCOME, 0: none yet */
 	u64 state;			/* state number it last told */
+	/* epoch that it told on this link while it was not taking the role; 0: none */
+	u64 told;
 	bool bye;			/* @instance said BYE */
 	char host[FCLOCK_HOST_LEN];
 	u64 tx_seq, rx_seq;

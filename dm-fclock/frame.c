@@ -95,8 +95,14 @@ static u32 encode_ping(struct fclock_core *core, struct fclock_wire_ping *p)
 	unsigned int s;
 
 	memset(p, 0, sizeof(*p));
-	p->epoch = cpu_to_le64(core->epoch);
-	p->members = cpu_to_le64(core->members);
+	/*
+	 * Who takes the role may do so by an older list than it has heard of since:
+	 * its word that it knows this one must wait (members.c, all_heard()).
+	 */
+	if (core->pri.phase != FCLOCK_PRI_TAKING) {
+		p->epoch = cpu_to_le64(core->epoch);
+		p->members = cpu_to_le64(core->members);
+	}
 	for (s = 0; s < FCLOCK_MAX_SLOTS && core->own.active; s++)
 		p->split[s] = cpu_to_le64(core->own.slot[s].split);
 	return sizeof(*p);

@@ -114,6 +114,26 @@ static bool names_this(struct fclock_core *core, const struct fclock_super *sb)
 	       sb->primary_instance == core->instance;
 }
 
+/*
+ * Case (c) with a list that does not follow the one on M at once: by a list in between
+ * another node may be taking the role right now, though this one has the lower id. Who
+ * is in the newest list and says so without taking the role will judge by this list or
+ * a newer one; who is not in it is fenced. So all of them are waited for.
+ */
+static bool all_heard(struct fclock_core *core, const struct fclock_super *sb)
+{
+	struct fclock_peer *peer;
+	u64 nodes = core->members & ~fclock_node_bit(core->cfg.node);
+
+	if (core->epoch <= (sb ? sb->epoch : 0) + 1)
+		return true;
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer))
+		if (peer->told == core->epoch)
+			nodes &= ~fclock_node_bit(peer->node);
+	return !nodes;
+}
+
 /* May this node act on it? A node that is joining never takes the role by (b). */
 static bool may_take(struct fclock_core *core, const struct fclock_super *sb)
 {
@@ -126,7 +146,7 @@ static bool may_take(struct fclock_core *core, const struct fclock_super *sb)
 	if (sb && listed_alive(core, sb))
 		return fclock_listed_instance(sb, core->cfg.node) ==
 		       core->instance;
-	return core->phase == FCLOCK_STARTING;
+	return core->phase == FCLOCK_STARTING && all_heard(core, sb);
 }
 
 static void say_waiting(struct fclock_core *core, const struct fclock_super *sb)
@@ -147,6 +167,10 @@ static void say_waiting(struct fclock_core *core, const struct fclock_super *sb)
 	else if (node != core->cfg.node)
 		fclock_say(core, "waits for node %u, or for a members list without it",
 			   node);
+	else if (!all_heard(core, sb))
+		fclock_say(core, "waits for all members of epoch %llu, or for a list without them: M has epoch %llu",
+			   (unsigned long long)core->epoch,
+			   (unsigned long long)(sb ? sb->epoch : 0));
 }
 
 /* A starting node, and one whose primary is gone, looks at M again and again. */
@@ -220,7 +244,13 @@ static void super_seen(struct fclock_core *core, const struct fclock_super *sb)
 		fclock_adopt(core, sb, false);
 	if (sb->epoch > core->epoch)
 		fclock_members_adopt(core, sb->epoch, sb->members);
-	if (core->phase == FCLOCK_ENDING || !fclock_reads_wanted(core))
+	/* struck, and who did it has gone since: nobody will tell */
+	if (sb->state > core->sb.state && fclock_is_listed(core) &&
+	    !fclock_is_primary(core) && !names_this(core, sb) &&
+	    fclock_listed_instance(sb, core->cfg.node) != core->instance)
+		fclock_begin_ending(core, "the metadata device does not list it any more");
+	if (core->phase == FCLOCK_ENDING || core->phase == FCLOCK_LEFT ||
+	    !fclock_reads_wanted(core))
 		return;
 	if (may_take(core, sb))
 		fclock_primary_take(core, sb, false);
@@ -313,7 +343,8 @@ int fclock_core_members(struct fclock_core *core, u64 epoch, u64 members)
 {
 	lockdep_assert_held(core->lock);
 
-	if (!epoch || !members || (members & ~configured(core)))
+	if (!epoch || epoch > FCLOCK_EPOCH_MAX || !members ||
+	    (members & ~configured(core)))
 		return -EINVAL;
 	return fclock_core_adopt_members(core, epoch, members);
 }
@@ -359,7 +390,7 @@ static void reborn(struct fclock_core *core)
 	struct fclock_peer *peer;
 	unsigned int m;
 
-	fclock_send_all(core, FCLOCK_SEND_BYE);
+	/* no BYE: the HELLO of the next instance says that this one is over */
 	fclock_client_forget_locks(core);
 	fclock_owner_reset(core);
 	for (m = 0; m < FCLOCK_CACHE_MAPS; m++)

@@ -583,6 +583,7 @@ static void primary_taken(struct fclock_core *core, int error)
 	if (error) {
 		fclock_say(core, "cannot become the primary: error %d", error);
 		core->md_error = true;
+		fclock_send_all(core, FCLOCK_SEND_PING);
 		fclock_members_news(core);
 		return;
 	}

@@ -67,6 +67,7 @@ void fclock_prepare(struct fclock_core *core, struct fclock_peer *peer,
 	if (number == core->prep.number && core->prep.said)
 		fclock_send(core, peer, FCLOCK_SEND_PREPARED);
 	if (number <= core->sb.state || number <= core->prep.number ||
+	    number - core->sb.state > FCLOCK_STATE_JUMP ||
 	    !fclock_is_listed(core))
 		return;
 	trace_fclock_transition(core->cfg.node, FCLOCK_TT_PREPARE, number,

@@ -231,7 +231,8 @@ static bool fclock_wire_hello_ok(const struct fclock_wire_hello *p,
 	    !fclock_wire_node_ok(p->node_id) ||
 	    !fclock_wire_node_ok(p->peer_id) || p->node_id == p->peer_id)
 		return false;
-	if (refusal > (welcome ? FCLOCK_WIRE_MAX_ERRNO : 0))
+	if (refusal > (welcome ? FCLOCK_WIRE_MAX_ERRNO : 0) ||
+	    le64_to_cpu(p->epoch) > FCLOCK_EPOCH_MAX)
 		return false;
 	if (!refusal && (!p->length || !is_power_of_2(grain) ||
 			 grain < FCLOCK_MIN_GRAIN || grain > FCLOCK_MAX_GRAIN))
@@ -307,7 +308,8 @@ static bool fclock_wire_ping_ok(const struct fclock_wire_ping *p, u64 grains)
 	for (i = 0; i < FCLOCK_MAX_SLOTS; i++)
 		if (grains && le64_to_cpu(p->split[i]) > grains)
 			return false;
-	return !p->epoch || p->members;
+	return !p->epoch || (p->members &&
+			     le64_to_cpu(p->epoch) <= FCLOCK_EPOCH_MAX);
 }
 
 int fclock_wire_check_payload(const struct fclock_msg *msg, const void *payload,

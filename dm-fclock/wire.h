@@ -190,6 +190,14 @@ enum fclock_transition_kind {
 	FCLOCK_COPY_RATE	= 5,
 };
 
+/* Greatest epoch of a members list: beyond it there must be room for newer ones. */
+#define FCLOCK_EPOCH_MAX	(1ULL << 62)
+/*
+ * Each transition raises the state number by little. A peer that names one so far above
+ * what is known is wrong, and believing it would leave no number for anybody else.
+ */
+#define FCLOCK_STATE_JUMP	(1ULL << 32)
+
 /* PREPARED has no payload: header.id is the number. */
 struct fclock_wire_prepare {
 	__le64 number;			/* state number of the superblock to come */
@@ -203,7 +211,7 @@ static_assert(sizeof(struct fclock_wire_prepare) == 16);
 
 /* RESUME and ABORT: a whole superblock block, as on M. */
 
-/* PING: once a second and whenever the list changes. */
+/* PING: once a second and whenever the list changes. Without a list while its sender takes the role. */
 struct fclock_wire_ping {
 	__le64 epoch;
 	__le64 members;

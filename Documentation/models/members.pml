@@ -24,9 +24,9 @@
  * within its node, and numbers are only compared for equality.
  *
  * The manager's part: it leaves a node out when it is off. It lets a node start that is
- * in the newest list, and tells it that list first, when a node that is up has that list too
- * and is not taking the role by an older one. (Else, after both were off, both can
- * take the role at once, for the list on M may name neither: -DBUG_HASTY_START.)
+ * in the newest list, and tells it that list first, whatever the other one knows or
+ * does. (When both were off, and lists came between that of M and the newest, the other one
+ * may be taking the role by one of those: told[] is the word that it is not.)
  *
  * Left out: nodes that are left out while they run, so ENDING and reborn() are hardly
  * met; writes of M that fail, time-outs of PREPARE, triggers (transition.pml); the
@@ -95,6 +95,7 @@ byte top[2];			/* ghost: highest state that ran there */
 /* what a node knows of the other one */
 byte k_inst[2], k_state[2];
 bool k_bye[2], wv[2], wj[2];
+byte told[2];			/* epoch that it said in PING, not TAKING */
 byte out[2];			/* what it has to tell it */
 
 /* as primary, or to become it */
@@ -141,6 +142,12 @@ hidden byte b;
 /* Case (c): nodes of M's list that no newer one left out. */
 #define candidate(i, n) (in(r_ep[i], n) && in(ep[i], n))
 
+#ifdef BUG_UNHEARD_LIST
+#define all_heard(i) true
+#else
+#define all_heard(i) (ep[i] <= r_ep[i] + 1 || !in(ep[i], o(i)) || told[i] == ep[i])
+#endif
+
 /* role_of(), may_take(): to b */
 inline may_take(i)
 {
@@ -158,7 +165,7 @@ inline may_take(i)
 #ifdef BUG_NOT_LOWEST
 			b = phase[i] == STARTING
 #else
-			b = phase[i] == STARTING &&
+			b = phase[i] == STARTING && all_heard(i) &&
 				(candidate(i, i) -> i == 0 || !candidate(i, 0) :
 				 !candidate(i, o(i)) && (i == 0 || !in(ep[i], 0)))
 #endif
@@ -194,7 +201,9 @@ inline link_down()
 {
 	linked = false;
 	out[0] = 0;
-	out[1] = 0
+	out[1] = 0;
+	told[0] = 0;
+	told[1] = 0
 }
 
 inline stop_all(i)
@@ -571,7 +580,14 @@ inline receive(i, what)
 	   prep[o(i)] == num[i] && s_p[at(i, o(i))] == k_inst[i] ->
 		done[i] = true
 	:: what == BYE -> k_bye[i] = true; members_news(i)
-	:: what == PING && works(i) -> members_adopt(i, ep[o(i)])
+	:: what == PING && works(i) && ph[o(i)] != TAKING ->
+		members_adopt(i, ep[o(i)]);
+		if
+		:: linked && told[i] != ep[o(i)] ->
+			told[i] = ep[o(i)];
+			members_news(i)
+		:: else
+		fi
 	:: else
 	fi
 }
@@ -584,18 +600,11 @@ inline receive(i, what)
 #define drained(i) (!io[i] && !writing[i] && !reading[i])
 #endif
 
-#ifdef BUG_HASTY_START
-#define admitted(i) true
-#else
-#define admitted(i) (!works(o(i)) || (ep[o(i)] == newest && ph[o(i)] != TAKING && \
-	!reading[o(i)]))
-#endif
-
 proctype node(byte i)
 {
 end:	do
 	/* administrators, power */
-	:: d_step { !calm && starts && phase[i] == OFF && in(newest, i) && admitted(i) ->
+	:: d_step { !calm && starts && phase[i] == OFF && in(newest, i) ->
 		starts--;
 		powered[i] = true;
 		ep[i] = newest;

@@ -355,6 +355,115 @@ static void super_written(struct rig *rig, int error)
 	rig_do(rig, fclock_core_super_written(rig->core, error));
 }
 
+/* Struck while it was cut off, by a primary that has gone: M says so. */
+static void struck_unheard(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+	u64 instance = rig->core->instance;
+
+	KUNIT_EXPECT_EQ(test, 0, rig_says(rig, 1, FCLOCK_BYE, 0, 0));
+	rig->sb.state = 8;
+	rig->sb.part[1].instance = 0;
+	rig->sb.primary = 3;
+	rig->sb.primary_instance = RIG_PEER(3);
+	rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_ENDING);
+	rig_gated(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_STARTING);
+	KUNIT_EXPECT_NE(test, rig->core->instance, instance);
+	KUNIT_EXPECT_EQ(test, rig->writes, 0);
+}
+
+static void ping_list(struct rig *rig, unsigned int node, u64 epoch, u64 members)
+{
+	struct fclock_wire_ping *ping = (void *)rig->out;
+
+	memset(ping, 0, sizeof(*ping));
+	ping->epoch = cpu_to_le64(epoch);
+	ping->members = cpu_to_le64(members);
+	rig_says(rig, node, FCLOCK_PING, 0, sizeof(*ping));
+}
+
+/* What stands in the next PING to @node. */
+static u64 told_epoch(struct rig *rig, unsigned int node)
+{
+	const struct fclock_wire_ping *ping = rig_payload(rig);
+	int n;
+
+	do {
+		rig_do(rig, n = fclock_core_next_frame(rig->core, node,
+						       rig->frame));
+		if (!n || fclock_wire_decode_header(rig->frame, &rig->msg))
+			return ~0ULL;
+	} while (rig->msg.type != FCLOCK_PING);
+	return le64_to_cpu(ping->epoch);
+}
+
+/*
+ * Nobody is listed, and lists came between the one on M and the newest: by one of them
+ * node 2 may be taking the role.
+ */
+static void lists_between(struct kunit *test)
+{
+	struct rig *rig = test->priv;
+	unsigned int n;
+
+	rig_exit(test);
+	KUNIT_ASSERT_EQ(test, 0, rig_init(test, 1));
+	rig = test->priv;
+	rig_make_super(rig, 1);
+	for (n = 0; n < 3; n++)
+		rig->sb.part[n].instance = 0;
+	rig->sb.primary = 0;
+	rig->sb.primary_instance = 0;
+	rig->sb.epoch = 3;
+	rig->sb.members = 7;
+	rig_do(rig, fclock_core_start(rig->core));
+	rig_do(rig, fclock_core_members(rig->core, 5, 3));
+	while (rig->core->reading)
+		rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	KUNIT_EXPECT_EQ(test, rig->writes, 0);
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 2));
+	while (rig->core->reading)
+		rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	KUNIT_EXPECT_EQ(test, rig->writes, 0);
+	KUNIT_EXPECT_EQ(test, told_epoch(rig, 2), 5);
+	ping_list(rig, 2, 0, 0);		/* it takes the role */
+	rig_time(rig, FCLOCK_RETRY_MS);
+	rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	KUNIT_EXPECT_EQ(test, rig->writes, 0);
+	ping_list(rig, 2, 5, 3);
+	KUNIT_ASSERT_TRUE(test, rig->core->reading);
+	rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	KUNIT_ASSERT_EQ(test, rig->writes, 1);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_TAKING);
+	/* nor does it say meanwhile that it goes by the newest list */
+	rig_do(rig, fclock_core_members(rig->core, 6, 3));
+	KUNIT_EXPECT_EQ(test, told_epoch(rig, 2), 0);
+	super_written(rig, 0);
+	KUNIT_EXPECT_EQ(test, told_epoch(rig, 2), 6);
+}
+
+/* Numbers that leave no room above them. */
+static void absurd_numbers(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+	u64 far = 5 + FCLOCK_STATE_JUMP + 1;
+	int r;
+
+	rig_prepare(rig, 1, far, FCLOCK_VIEW, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->prep.number, 0);
+	rig->sb.state = far;
+	KUNIT_EXPECT_EQ(test, rig_super(rig, 1, FCLOCK_RESUME), -EPROTO);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.state, 5);
+	rig_do(rig, r = fclock_core_members(rig->core, FCLOCK_EPOCH_MAX + 1, 7));
+	KUNIT_EXPECT_EQ(test, r, -EINVAL);
+	rig->state = 5;
+	rig->sb.state = far - 1;
+	KUNIT_EXPECT_EQ(test, rig_super(rig, 1, FCLOCK_RESUME), 0);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.state, far - 1);
+}
+
 static void wish_of(struct rig *rig, unsigned int node, bool joined,
 		    u16 attached, u16 offline, u16 complete)
 {
@@ -983,6 +1092,9 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(who_is_gone),
 	KUNIT_CASE(hello_refused),
 	KUNIT_CASE(members_lists),
+	KUNIT_CASE(struck_unheard),
+	KUNIT_CASE(lists_between),
+	KUNIT_CASE(absurd_numbers),
 	KUNIT_CASE(whole_trigger),
 	KUNIT_CASE(prepared_that_counts),
 	KUNIT_CASE(prepared_of_another_instance),
