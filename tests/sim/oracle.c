@@ -427,13 +427,31 @@ static void check_attached(struct world *w)
 			       i, active);
 }
 
+/*
+ * Nodes that the primary knows to be gone when it ends a transition: a new instance
+ * said HELLO to it. The RESUME to come ends their locks too.
+ */
+static u64 gone_by_primary(struct world *w)
+{
+	struct fclock_core *core = w->node[w->truth.primary].core;
+	unsigned int i;
+	u64 gone = 0;
+
+	if (!core || core->pri.phase != FCLOCK_PRI_WRITING)
+		return 0;
+	for (i = 1; i <= w->cls->nodes; i++)
+		if (fclock_gone(core, &core->sb, i))
+			gone |= fclock_node_bit(i);
+	return gone;
+}
+
 static void new_view(struct world *w)
 {
 	if (w->was.owners != w->truth.owners) {
 		w->view = w->truth.state;
 		check_moved(w);
 	}
-	lay_ghosts(w, 0);
+	lay_ghosts(w, gone_by_primary(w));
 	check_attached(w);
 }
 
