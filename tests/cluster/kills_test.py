@@ -234,6 +234,7 @@ class Round(checker_test.Round):
         self.all_ended(what)
         self.settle(what)
         self.outcome(running, dead, what)
+        self.look(list(SLOTS), f'{what}, older copies')
         self.trigger(rng.sample(SLOTS, rng.choice((1, 2, 3))), what)
         self.come_back(dead, what)
 

@@ -5,7 +5,6 @@
 What is measured and how: rates.py. All bounds are ratios within this run, but one:
 a second.
 """
-# by name
 # timeout: 400
 import os
 import sys
@@ -18,6 +17,9 @@ from fclock import stage  # noqa: E402
 
 FULL = bool(os.environ.get('FCLOCK_FULL'))
 DELAY = 100             # ms
+# What is left for other users of the machine. A node whose confirmed I/O needed the dead
+# one would do none at all.
+STEADY = 0.6
 
 
 def owners(t, v):
@@ -36,10 +38,10 @@ def death(t, v, dead, what, times):
     rates.show_death(d)
     for name in ('write', 'read', 'other'):
         r = d.ratio(name, d.kill, d.list)
-        t.ok(r >= 0.8, f'{what} dies: {rates.NAMES[name]} go on until the list '
+        t.ok(r >= STEADY, f'{what} dies: {rates.NAMES[name]} go on until the list '
              f'at {r:.2f} of the rate before')
         r = d.ratio(name, d.list, d.end)
-        t.ok(r >= 0.8, f'and after it at {r:.2f}')
+        t.ok(r >= STEADY, f'and after it at {r:.2f}')
         gap = d.gap(name)
         t.ok(gap < 0.5 * (d.list - d.kill), f'never longer than {gap:.2f} s '
              'without one')
@@ -49,7 +51,7 @@ def death(t, v, dead, what, times):
     t.ok(held and max(held) < lib.slow(), 'all of them end within '
          f'{max(held, default=99):.2f} s of it')
     r = d.ratio('walk', d.list + 1, d.end)
-    t.ok(r >= 0.7, f'and first writes go on at {r:.2f} of the rate before')
+    t.ok(r >= STEADY, f'and first writes go on at {r:.2f} of the rate before')
 
 
 def main():
