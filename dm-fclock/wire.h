@@ -6,6 +6,7 @@
 #ifndef FCLOCK_WIRE_H
 #define FCLOCK_WIRE_H
 
+#include <linux/bits.h>
 #include <linux/types.h>
 #include <linux/build_bug.h>
 #include "ondisk.h"
@@ -191,12 +192,12 @@ enum fclock_transition_kind {
 };
 
 /* Greatest epoch of a members list: beyond it there must be room for newer ones. */
-#define FCLOCK_EPOCH_MAX	(1ULL << 62)
+#define FCLOCK_EPOCH_MAX	BIT_ULL(62)
 /*
  * Each transition raises the state number by little. A peer that names one so far above
  * what is known is wrong, and believing it would leave no number for anybody else.
  */
-#define FCLOCK_STATE_JUMP	(1ULL << 32)
+#define FCLOCK_STATE_JUMP	BIT_ULL(32)
 
 /* PREPARED has no payload: header.id is the number. */
 struct fclock_wire_prepare {
@@ -211,7 +212,10 @@ static_assert(sizeof(struct fclock_wire_prepare) == 16);
 
 /* RESUME and ABORT: a whole superblock block, as on M. */
 
-/* PING: once a second and whenever the list changes. Without a list while its sender takes the role. */
+/*
+ * PING: once a second and whenever the list changes. Without a list while its sender
+ * takes the role.
+ */
 struct fclock_wire_ping {
 	__le64 epoch;
 	__le64 members;
