@@ -34,8 +34,8 @@ libcorosync-common4 libcpg4 libdlm3 libdlmcontrol3 libknet1 libnl-3-200
 libnl-route-3-200 libnozzle1 libqb100 libquorum5 libstatgrab10
 libvotequorum8'''.split()
 ENGINE_PROGRAMS = '''corosync corosync-cfgtool corosync-cmapctl
-corosync-cpgtool corosync-quorumtool dlm_controld dlm_tool mkfs.gfs2 fsck.gfs2
-gfs2_edit'''.split()
+corosync-cpgtool corosync-quorumtool dlm_controld dlm_tool mkfs.gfs2
+fsck.gfs2'''.split()
 
 # The host's own, not one that a user has put in front of it.
 PYTHON = os.path.realpath('/usr/bin/python3').partition('python')[2] or '3.11'

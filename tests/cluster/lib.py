@@ -110,6 +110,7 @@ for kind in copy origin; do
 		dmsetup resume "$dev"; dmsetup remove --retry "$dev"
 	done
 done
+[ ! -d /sys/module/dm_fclock_dlm ] || rmmod dm_fclock_dlm
 rmmod dm_fclock
 '''
 
