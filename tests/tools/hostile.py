@@ -8,12 +8,13 @@ FROM is an address of this host, TO the address:port of a node. Each attack prin
 a line of facts, "ATTACK NAME=VALUE ...". What comes from a port below 1024 and a
 peer's address gets as far as its HELLO; all else ends before that.
 """
+import functools
 import os
 import select
+import signal
 import socket
 import struct
 import sys
-import threading
 import time
 
 HEADER = struct.Struct('<IBBHIIQQQQQ16s')
@@ -366,6 +367,7 @@ def flip(way, number, at):
 def at_frame(way, number):
     """A case that is about one frame."""
     def wrap(f):
+        @functools.wraps(f)
         def change(path, w, n, frame):
             if (w, n) != (way, number):
                 return [frame]
@@ -562,7 +564,7 @@ def between(a):
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((a.host, 7788))
     listener.listen(16)
-    listener.settimeout(20)
+    listener.settimeout(100)
     facts('between', ready=1)
     old, results, n = None, {}, 0
     while n < len(todo):
@@ -586,13 +588,17 @@ def between(a):
     bad = [k for k, v in results.items() if v != 'closed']
     facts('between', tried=len(results), closed=len(results) - len(bad),
           bad=','.join(bad) or '-')
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while not (a.args.until and os.path.exists(a.args.until)):
         listener.settimeout(0.5)
         try:
             sock, _ = listener.accept()
         except OSError:
             continue
-        threading.Thread(target=pass_on, args=(a, sock), daemon=True).start()
+        if not os.fork():
+            pass_on(a, sock)
+            os._exit(0)
+        sock.close()
 
 
 def pass_on(a, down):
