@@ -12,6 +12,9 @@ from . import paths
 
 MEM = 1024
 SLOW = {'': 1, 'debug': 4, 'leaks': 12, 'kcsan': 4, 'faults': 2}
+# Two emulated CPUs of such a kernel wait for each other most of the time, and tens
+# of times as long if the host has no two for them.
+ONE_CPU = ('debug', 'leaks')
 WORDS = {'': [], 'debug': ['kasan_multi_shot'], 'kcsan': [],
          'faults': [],
          'leaks': ['kasan_multi_shot', 'kmemleak=on']}
@@ -80,6 +83,8 @@ def options(given):
     """Those of a Cluster, with what such a kernel needs."""
     if not flavour():
         return given
+    if flavour() in ONE_CPU:
+        given = {'smp': 1, **given}
     return dict(given, mem=max(given.get('mem', 0), MEM),
                 cmdline=[*given.get('cmdline', ()), *WORDS[flavour()]],
                 timeout=given.get('timeout', 240) * slow())
