@@ -256,7 +256,7 @@ static int receive_super(struct fclock_core *core, struct fclock_peer *peer,
 	    core->sb.primary_instance != peer->instance)
 		return 0;
 	if ((core->have_sb && memcmp(sb->uuid, core->sb.uuid, sizeof(sb->uuid))) ||
-	    !fclock_same_geometry(core, sb) || sb->epoch > FCLOCK_EPOCH_MAX ||
+	    !fclock_same_geometry(core, sb) ||
 	    (core->have_sb && sb->state > core->sb.state &&
 	     sb->state - core->sb.state > FCLOCK_STATE_JUMP))
 		return -EPROTO;

@@ -308,7 +308,8 @@ static bool fclock_super_ok(const struct fclock_super *sb)
 		fclock_geometry_ok(&sb->geo) &&
 		sb->primary <= FCLOCK_MAX_NODES &&
 		!sb->primary == !sb->primary_instance &&
-		!sb->epoch == !sb->members;
+		!sb->epoch == !sb->members &&
+		sb->epoch <= FCLOCK_EPOCH_MAX;
 }
 
 static int fclock_super_check(const struct fclock_disk_super *ds,

@@ -7,6 +7,7 @@
 #ifndef FCLOCK_ONDISK_H
 #define FCLOCK_ONDISK_H
 
+#include <linux/bits.h>
 #include <linux/types.h>
 
 #define FCLOCK_MD_BLOCK_SIZE	4096
@@ -24,6 +25,8 @@
 #define FCLOCK_MAX_SLICE	16384	/* grains */
 #define FCLOCK_MIN_SLICES	1024	/* slices a volume gets if it can */
 #define FCLOCK_SECTOR_BITS	3968	/* 496 bytes of bits in each 512 byte sector */
+/* Greatest epoch of a members list, wherever it comes from: no dust passes for one. */
+#define FCLOCK_EPOCH_MAX	BIT_ULL(62)
 
 enum fclock_slot_state {
 	FCLOCK_SLOT_IDLE	= 0,	/* never triggered, or stopped */

@@ -191,8 +191,6 @@ enum fclock_transition_kind {
 	FCLOCK_COPY_RATE	= 5,
 };
 
-/* Greatest epoch of a members list: beyond it there must be room for newer ones. */
-#define FCLOCK_EPOCH_MAX	BIT_ULL(62)
 /*
  * Each transition raises the state number by little. A peer that names one so far above
  * what is known is wrong, and believing it would leave no number for anybody else.

@@ -669,7 +669,10 @@ void fz_frame(struct fz *fz, unsigned int node, const void *header,
 
 /* ------------------------------------------------------------- liveness */
 
-/* Nothing is left of what a liar said, except numbers. */
+/*
+ * Nothing is left of what a liar said, except numbers. One more list is to come, and
+ * the greatest epoch may be told like any other.
+ */
 #define ROOM		(1ULL << 32)
 
 static bool numbers_left(struct fz *fz)
@@ -677,9 +680,14 @@ static bool numbers_left(struct fz *fz)
 	struct fclock_core *core = fz->core;
 	u64 prep = core->prep.number == ~0ULL ? 0 : core->prep.number;
 
-	return core->epoch < ~0ULL - ROOM && core->sb.state < ~0ULL - ROOM &&
+	/* nor is any other believed, or on M */
+	fz_check(core->epoch <= FCLOCK_EPOCH_MAX &&
+		 core->sb.epoch <= FCLOCK_EPOCH_MAX &&
+		 fz->m.epoch <= FCLOCK_EPOCH_MAX);
+	return max(core->epoch, fz->m.epoch) < FCLOCK_EPOCH_MAX &&
+	       core->sb.state < ~0ULL - ROOM &&
 	       core->pri.number < ~0ULL - ROOM && prep < ~0ULL - ROOM &&
-	       fz->m.state < ~0ULL - ROOM && fz->m.epoch < ~0ULL - ROOM;
+	       fz->m.state < ~0ULL - ROOM;
 }
 
 static bool at_rest(struct fz *fz)

@@ -273,6 +273,8 @@ static const struct poke super_pokes[] = {
 	{ "one slice less", 64, 8, 1953, -EUCLEAN },
 	{ "one slice more", 64, 8, 1955, -EUCLEAN },
 	{ "members without an epoch", 72, 8, 0, -EUCLEAN },
+	{ "the greatest epoch", 72, 8, 1ULL << 62, 0 },
+	{ "an epoch above it", 72, 8, (1ULL << 62) + 1, -EUCLEAN },
 	{ "an epoch without members", 80, 8, 0, -EUCLEAN },
 	{ "members that are not listed", 80, 8, ~0ULL, 0 },
 	{ "an owner that is not listed", 88, 8, 3, -EUCLEAN },

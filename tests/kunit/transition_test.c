@@ -460,6 +460,13 @@ static void absurd_numbers(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, r, -EINVAL);
 	rig->state = 5;
 	rig->sb.state = far - 1;
+	rig->sb.epoch = FCLOCK_EPOCH_MAX + 1;
+	rig->sb.members = 7;
+	KUNIT_EXPECT_EQ(test, rig_super(rig, 1, FCLOCK_RESUME), -EUCLEAN);
+	KUNIT_EXPECT_EQ(test, rig->core->epoch, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.state, 5);
+	rig->sb.epoch = 0;
+	rig->sb.members = 0;
 	KUNIT_EXPECT_EQ(test, rig_super(rig, 1, FCLOCK_RESUME), 0);
 	KUNIT_EXPECT_EQ(test, rig->core->sb.state, far - 1);
 }
