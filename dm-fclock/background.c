@@ -7,9 +7,12 @@
  * when one begins. None begins while a request waits, while a transition is pending,
  * or in the last half of the split objects. A token bucket per slot holds the rate: a
  * run may begin while the bucket is not in debt, and is paid for as it begins, so an
- * owner copies at most
+ * owner begins at most
  *
  *	share of the rate * (time + FCLOCK_BURST_MS) + one run
+ *
+ * while its share stays what it is. A run that waits for readers to release is copied
+ * later than it was paid for.
  *
  * The rate is of the cluster: each owner takes the share of it that its slices are of
  * the volume. Where it stands is the bitmap, so nothing else has to be remembered

@@ -612,14 +612,54 @@ static u64 owned_grains(struct world *w, struct fclock_core *core)
 	return grains;
 }
 
+/* What is counted of slot @s: nothing yet, when the rate or the share is another one. */
+static struct pace *pace_of(struct node *n, unsigned int s)
+{
+	struct fclock_super *sb = &n->core->sb;
+	struct pace *p = &n->pace[s];
+
+	if (p->life != n->life || p->rate != sb->slot[s].rate ||
+	    p->owners != sb->owners)
+		*p = (struct pace) {
+			.life = n->life, .rate = sb->slot[s].rate,
+			.owners = sb->owners, .since = W_NEVER,
+		};
+	return p;
+}
+
 /*
- * Background copy keeps to the rate: this owner's share of it for the time that it was
- * in force, and of FCLOCK_BURST_MS, and one run. Timers count in ms.
+ * After each event: is the rate or the share another one, be it only for a time in
+ * which nothing is copied? And since when do runs wait for locks? They are paid for as
+ * they begin, so from then on counts the time that is to have paid for them.
+ */
+void oracle_background(struct world *w, struct node *n)
+{
+	const struct fclock_split *sp;
+	unsigned int i;
+
+	if (!n->core) {
+		memset(n->locking, 0, sizeof(n->locking));
+		return;
+	}
+	for (i = 0; i < w->cls->slots; i++)
+		pace_of(n, i);
+	for (i = 0; i < FCLOCK_SPLITS; i++) {
+		sp = &n->core->own.splits[i];
+		if (sp->state != FCLOCK_SPLIT_LOCKING || !sp->background)
+			n->locking[i] = 0;
+		else if (!n->locking[i])
+			n->locking[i] = w->now;
+	}
+}
+
+/*
+ * Background copy keeps to the rate: this owner's share of it for the time since the
+ * first run began, and of FCLOCK_BURST_MS, and one run. Timers count in ms.
  */
 void oracle_pace(struct world *w, struct node *n, const struct fclock_split *sp)
 {
 	u64 run = min_t(u64, w->geo.slice * W_GRAIN * 512, FCLOCK_MAX_SPLIT * 512);
-	struct fclock_super *sb = &n->core->sb;
+	u64 began = n->locking[sp->index] ?: w->now;
 	u64 mine = owned_grains(w, n->core), us, most;
 	struct pace *p;
 	unsigned int s;
@@ -628,13 +668,9 @@ void oracle_pace(struct world *w, struct node *n, const struct fclock_split *sp)
 	for (s = 0; s < w->cls->slots; s++) {
 		if (!(sp->slots & BIT(s)))
 			continue;
-		p = &n->pace[s];
-		if (p->life != n->life || p->rate != sb->slot[s].rate ||
-		    p->owners != sb->owners)
-			*p = (struct pace) {
-				.life = n->life, .rate = sb->slot[s].rate,
-				.owners = sb->owners, .since = w->now,
-			};
+		p = pace_of(n, s);
+		/* who begins later may be the first to have its locks */
+		p->since = min(p->since, began);
 		p->bytes += (sp->last - sp->first + 1) * W_GRAIN * 512;
 		us = w->now - p->since + FCLOCK_BURST_MS * W_MS + 2 * W_MS;
 		most = (unsigned __int128)p->rate * 1024 * mine * us /

@@ -209,6 +209,19 @@ void w_at(struct world *w, u64 at, struct node *n,
 #define SCAN_EVERY 8
 #endif
 
+/* At the node of @e; a fault may have come to any. */
+static void look_at_background(struct world *w, const struct event *e)
+{
+	unsigned int i;
+
+	if (e->node) {
+		oracle_background(w, e->node);
+		return;
+	}
+	for (i = 1; i <= w->cls->nodes; i++)
+		oracle_background(w, &w->node[i]);
+}
+
 static void step(struct world *w)
 {
 	struct queued q = pop(w);
@@ -226,6 +239,8 @@ static void step(struct world *w)
 	w->free_events[w->nr_free++] = q.event;
 	w->nr_events++;
 	e.fn(w, &e);
+	if (!w->scale)
+		look_at_background(w, &e);
 	if (!(w->nr_events % 16))
 		shim_rcu_run();
 	if (!w->scale && !(w->nr_events % SCAN_EVERY))

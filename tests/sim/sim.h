@@ -195,7 +195,10 @@ struct ask {
 	u64 number, called;
 };
 
-/* What a node copied of a slot by itself since its rate, or its share of it, changed. */
+/*
+ * What a node copied of a slot by itself since its rate, or its share of it, changed.
+ * since: the first run of these began.
+ */
 struct pace {
 	u32 life, rate;
 	u64 owners, since, bytes;
@@ -225,6 +228,7 @@ struct node {
 	u64 works;			/* bios that its workers began */
 	u8 **buffer[W_SLOTS];		/* dm-bufio: by slice, NULL: not read */
 	struct pace pace[W_SLOTS];
+	u64 locking[FCLOCK_SPLITS];	/* since when; 0: not, or for a request */
 	/* confirmed when the view kept_state became durable; 0: not to be looked at */
 	u64 kept_state;
 	unsigned long *kept[W_SLOTS + 1];	/* by slot; the last one: A */
@@ -536,6 +540,7 @@ void oracle_copy(struct world *w, struct dop *d);
 void oracle_block(struct world *w, struct node *n, unsigned int s, u64 slice);
 void oracle_crash(struct world *w, struct node *n);
 void oracle_list(struct world *w, u64 members);
+void oracle_background(struct world *w, struct node *n);
 void oracle_pace(struct world *w, struct node *n, const struct fclock_split *sp);
 void oracle_acked(struct world *w, const struct bio *bio);
 void oracle_new_bit(struct world *w, unsigned int s, u64 g);
