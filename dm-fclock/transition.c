@@ -84,19 +84,6 @@ void fclock_prepare(struct fclock_core *core, struct fclock_peer *peer,
 	fclock_progress(core);
 }
 
-static void drop_confirmations(struct fclock_core *core, u8 kind, u16 slots)
-{
-	unsigned int s;
-
-	if (kind == FCLOCK_VIEW || kind == FCLOCK_COPY_RATE)
-		return;
-	if (kind == FCLOCK_TRIGGER)
-		fclock_cache_drop(&core->cache, FCLOCK_CACHE_A);
-	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
-		if (slots & BIT(s))
-			fclock_cache_drop(&core->cache, s);
-}
-
 /* Something ended that a transition, or the end of the instance, may wait for. */
 void fclock_progress(struct fclock_core *core)
 {
@@ -108,7 +95,6 @@ void fclock_progress(struct fclock_core *core)
 	    !fclock_drained(core))
 		return;
 	fclock_client_forget_locks(core);
-	drop_confirmations(core, prep->kind, prep->slots);
 	prep->said = true;
 	trace_fclock_transition(core->cfg.node, FCLOCK_TT_PREPARED,
 				prep->number, prep->slots);

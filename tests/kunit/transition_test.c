@@ -45,10 +45,6 @@ static void drains_first(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, prepared(rig), 0);
 	rig_done(rig, &w);
 	KUNIT_EXPECT_EQ(test, prepared(rig), 6);
-	/* what the trigger ends is forgotten, and what it does not is not */
-	KUNIT_EXPECT_FALSE(test, fclock_cache_covers(&rig->core->cache,
-						     FCLOCK_CACHE_A, 3, 3));
-	KUNIT_EXPECT_TRUE(test, fclock_cache_covers(&rig->core->cache, 1, 3, 3));
 	/* A is closed, the other slot is not */
 	rig_submit(rig, &w, 1, FCLOCK_IO_READ, 3, 3);
 	KUNIT_EXPECT_EQ(test, w.verdict, FCLOCK_GO);
@@ -59,9 +55,37 @@ static void drains_first(struct kunit *test)
 	resume(rig, 6, FCLOCK_RESUME);
 	KUNIT_EXPECT_EQ(test, rig->closed, 0);
 	KUNIT_EXPECT_TRUE(test, rig->events & FCLOCK_EVENT_TRIGGER);
+	/* what the trigger ends is forgotten, and what it does not is not */
+	KUNIT_EXPECT_FALSE(test, fclock_cache_covers(&rig->core->cache,
+						     FCLOCK_CACHE_A, 3, 3));
+	KUNIT_EXPECT_TRUE(test, fclock_cache_covers(&rig->core->cache, 1, 3, 3));
 	/* no confirmation of A survived: it asks */
 	KUNIT_EXPECT_EQ(test, rig_hears(rig, 1), FCLOCK_LOCK_REQUEST);
 	rig_do(rig, fclock_client_requeue(rig->core, FCLOCK_TARGET_A));
+}
+
+/*
+ * A trigger that fails ends no confirmation (invariant 3): the node that it failed for
+ * may be the owner of any of them.
+ */
+static void abort_keeps(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+	struct fclock_waiter w;
+
+	rig_do(rig, fclock_cache_add(&rig->core->cache, FCLOCK_CACHE_A, 0, 9));
+	rig_do(rig, fclock_cache_add(&rig->core->cache, 0, 0, 9));
+	rig_prepare(rig, 1, 6, FCLOCK_TRIGGER, 1);
+	rig_gated(rig);
+	KUNIT_EXPECT_EQ(test, prepared(rig), 6);
+	resume(rig, 7, FCLOCK_ABORT);
+	KUNIT_EXPECT_EQ(test, rig->closed, 0);
+	KUNIT_EXPECT_TRUE(test, fclock_cache_covers(&rig->core->cache,
+						    FCLOCK_CACHE_A, 3, 3));
+	KUNIT_EXPECT_TRUE(test, fclock_cache_covers(&rig->core->cache, 0, 3, 3));
+	rig_submit(rig, &w, FCLOCK_TARGET_A, FCLOCK_IO_WRITE, 3, 3);
+	KUNIT_EXPECT_EQ(test, w.verdict, FCLOCK_GO);
+	rig_done(rig, &w);
 }
 
 static void gates_of_kinds(struct kunit *test)
@@ -1088,6 +1112,7 @@ static int transition_test_init(struct kunit *test)
 
 static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(drains_first),
+	KUNIT_CASE(abort_keeps),
 	KUNIT_CASE(gates_of_kinds),
 	KUNIT_CASE(prepare_numbers),
 	KUNIT_CASE(superblock_numbers),

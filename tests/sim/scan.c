@@ -28,19 +28,28 @@ static void check_confirmed(struct world *w, struct node *n, unsigned int map,
 }
 
 /*
+ * What a node may use: behind a closed gate it may have confirmations that a transition has
+ * ended already, and forgets them before it opens the gate.
+ */
+static struct rb_node *first_used(struct node *n, unsigned int map)
+{
+	return n->gates_closed & BIT(map) ? NULL :
+		rb_first(&n->core->cache.map[map].root);
+}
+
+/*
  * A grain that a participant has confirmed is split, whatever superblock it knows: who
- * is behind has forgotten what it had when it said PREPARED.
+ * is behind has closed the gates of what was ended.
  */
 static void check_cache(struct world *w, struct node *n)
 {
-	struct fclock_cache *cache = &n->core->cache;
 	unsigned int s;
 	struct rb_node *rb;
 
 	for (s = 0; s < w->cls->slots; s++) {
 		u8 state = w->slot[s].state;
 
-		rb = rb_first(&cache->map[s].root);
+		rb = first_used(n, s);
 		if (rb && state != FCLOCK_SLOT_ACTIVE &&
 		    state != FCLOCK_SLOT_COMPLETE)
 			w_fail(w, "n%u has confirmations of slot %u, which is in state %u",
@@ -50,7 +59,7 @@ static void check_cache(struct world *w, struct node *n)
 					rb_entry(rb, struct run, node));
 		if (state != FCLOCK_SLOT_ACTIVE)
 			continue;
-		rb = rb_first(&cache->map[FCLOCK_CACHE_A].root);
+		rb = first_used(n, FCLOCK_CACHE_A);
 		for (; rb; rb = rb_next(rb))
 			check_confirmed(w, n, FCLOCK_CACHE_A, s,
 					rb_entry(rb, struct run, node));
