@@ -15,6 +15,7 @@ work, and superblock and status say what they should.
 FCLOCK_SEED=<n> repeats a run's choices; FCLOCK_KILLS=<n> and FCLOCK_FREEZES=<n> make it
 longer.
 """
+# by name
 # timeout: 2400
 import errno
 import os
@@ -32,8 +33,8 @@ from checker_test import DISKS, SLOTS  # noqa: E402
 from fclock import Bail, stage  # noqa: E402
 
 FULL = bool(os.environ.get('FCLOCK_FULL'))
-KILLS = int(os.environ.get('FCLOCK_KILLS') or (52 if FULL else 5))
-FREEZES = int(os.environ.get('FCLOCK_FREEZES') or (12 if FULL else 2))
+KILLS = int(os.environ.get('FCLOCK_KILLS') or (52 if FULL else 3))
+FREEZES = int(os.environ.get('FCLOCK_FREEZES') or (12 if FULL else 1))
 EVENTS = 16             # of one volume: then a new one, with another grain
 TIMEOUT = 3000          # ms, trigger_timeout
 LIVE = 15               # s, for what has to happen after a list

@@ -224,12 +224,12 @@ def death(v, dead, kill, list_at, end):
     v.c[dead].kill()
     until(list_at)
     text = f'members {epoch} {min(other, survivor)},{max(other, survivor)}'
+    listed = clock(v.c[survivor])
     too = v.c[other].spawn(f'dmsetup message {v.a} 0 {text}')
-    told = v.c[survivor].sh(f'stamp clock; dmsetup message {v.a} 0 {text}; '
-                            'stamp clock').split()
+    told = v.c[survivor].sh(f'dmsetup message {v.a} 0 {text}; stamp clock')
     too.wait(60)
-    d = Death(killed - began, int(told[0]) / 1e9 - began, end)
-    d.told = int(told[1]) / 1e9 - began
+    d = Death(killed - began, listed - began, end)
+    d.told = int(told) / 1e9 - began
     for name, job in jobs.items():
         shift = began + (offset if name == 'other' else 0)
         d.ios[name] = [(b - shift, e - shift) for b, e in ended(job)]

@@ -5,6 +5,7 @@
 What is measured and how: rates.py. All bounds are ratios within this run, but one:
 a second.
 """
+# by name
 # timeout: 400
 import os
 import sys

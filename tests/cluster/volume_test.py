@@ -38,6 +38,17 @@ def write_grain(k, i, g, target=255, n=1, wait=True):
     ended(job)
 
 
+def grain_of(v, owners, first):
+    """The first grain from @first on that one of @owners owns."""
+    sb = v.c[1].sh('super newest /dev/disk/fc/m')
+    own = v.c[1].sh('super owners /dev/disk/fc/m').split(',')
+    size = int(re.search(r' slice=(\d+)', sb)[1])
+    g = first
+    while int(own[g // size]) not in owners:
+        g += 1
+    return g
+
+
 def ended(job, timeout=60):
     r = job.wait(timeout)
     if r.rc or ' errors=0 ' not in r.out:
@@ -261,7 +272,8 @@ def limits(t, v, k, rng):
 # ---- links ----
 
 def splits(v):
-    """Of all slots, as the owner counts them."""
+    """Of all slots, as the owners count them."""
+    time.sleep(1.5)             # the others' counts are a second old
     return sum(int(str(v.copy_status(1, s)['split']).split('/')[0])
                for s in (0, 1, 2))
 
@@ -328,7 +340,9 @@ def generations(v, s, nodes):
 def cut_peer(t, v, k):
     """A trigger while a peer cannot be reached."""
     was = generations(v, 0, v.nodes)
-    k.write(1, threads=2, grain=GRAIN, pause=2000)
+    write_grain(k, 1, 100, n=20)        # else it may wait for node 3
+    k.write(1, threads=2, grain=GRAIN, pause=2000, first=100 * GRAIN,
+            last=120 * GRAIN)
     v.c.cut(3)
     began = time.monotonic()
     err, us = k.trigger(2, [0])
@@ -372,7 +386,7 @@ def frozen_reader(t, v, k):
         err, us = k.trigger(1, [1])
         t.ok(err, 'with a frozen peer a trigger of another slot fails '
              f'({errno.errorcode.get(err, err)}, {us / 1e6:.1f} s)')
-        write_grain(k, 1, 72)
+        write_grain(k, 1, grain_of(v, (1, 2), 72))
         t.ok(True, 'a write of a grain that nobody reads goes on')
         t.is_(job.poll(), None, 'a write of the grain that is read waits')
     finally:
@@ -387,8 +401,10 @@ def frozen_reader(t, v, k):
 
 
 def killed_peer(t, v, k, rng):
-    """Guest 3, then guest 1 with the roles of primary and owner, crashes."""
+    """Guest 3, then guest 1, the primary, crashes; all are owners."""
     trigger(t, k, 2, [0, 1], 'trigger of slots 0 and 1')
+    for i in v.nodes:
+        write_grain(k, i, 0, n=64)      # confirmed: else they wait for the dead
     for i in v.nodes:
         k.write(i, threads=2, grain=GRAIN, last=64 * GRAIN, pause=2000)
     time.sleep(0.5)
@@ -410,7 +426,7 @@ def killed_peer(t, v, k, rng):
     m = re.match(r'writes=(\d+) errors=0', k._spawn('write', 2, 255, {
         'first': 110 * GRAIN, 'last': 114 * GRAIN, 'seconds': 1,
         'threads': 2}).wait(60).out)
-    t.ok(m and int(m[1]) > 10, 'without its owner node 2 goes on with confirmed '
+    t.ok(m and int(m[1]) > 10, 'without an owner node 2 goes on with confirmed '
          f'grains ({m and m[1]} writes)')
     v.c[1].start()
     v.start(1)
@@ -451,7 +467,7 @@ def all_killed(t, v, k, rng):
 
 
 def bad_path(t, v, k):
-    """B fails on the owner's path: offline everywhere, A goes on."""
+    """B fails on one owner's path: offline everywhere, A goes on."""
     v.remove_all()
     v.wipe(data=True)
     for i in v.nodes:
@@ -464,22 +480,22 @@ def bad_path(t, v, k):
     k = Checker(v, k.rng)
     k.sweep()
     trigger(t, k, 3, [0, 1], 'trigger of slots 0 and 1')
-    was = read_grain(v, 2, 9)
+    good, bad = grain_of(v, (1, 3), 9), grain_of(v, (2,), 9)
+    was = read_grain(v, 2, good)
     fail = (f'dmsetup suspend --noflush path && dmsetup load path --table "0 '
             f'{SECTORS} error" && dmsetup resume path')
     v.c[2].sh(fail)
-    write_grain(k, 2, 9)
-    write_grain(k, 3, 10)
+    write_grain(k, 2, good)
+    write_grain(k, 3, grain_of(v, (1, 3), good + 1))
     t.is_([v.copy_status(i, 1)['state'] for i in v.nodes], ['active'] * 3,
-          'node 2 lost its path to B: the slot goes on')
-    v.c[1].sh(fail)
-    write_grain(k, 3, 11, n=4)
+          'node 2 lost its path to B: the slices of others go on')
+    write_grain(k, 3, bad)
     t.ok(v.until(lambda: [v.copy_status(i, 1)['state'] for i in v.nodes] ==
                  ['offline'] * 3, 10),
-         'the owner lost its path: the slot is offline on all nodes')
+         'it is to copy a grain of its own: the slot is offline on all nodes')
     t.is_([v.copy_status(i, 0)['state'] for i in v.nodes], ['active'] * 3,
           'the other slot goes on')
-    t.is_(read_grain(v, 2, 9), was, 'and is right')
+    t.is_(read_grain(v, 2, good), was, 'and is right')
     r = v.c[3].run(f'dd if=/dev/mapper/{v.b}1 of=/dev/null bs=4k count=1 '
                    'iflag=direct')
     t.ok(r.rc, 'a copy that is offline answers no read')

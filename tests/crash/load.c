@@ -459,15 +459,20 @@ static unsigned int owner(void)
 }
 
 /*
- * The owner is cut off while it commits: what it wrote to M and could not flush is seen
- * by the next owner, and is not durable unless that one flushes M.
+ * The lowest owner is cut off while it commits: what it wrote to M and could not flush is seen
+ * by the next owner, and is not durable unless that one flushes M. The other owners
+ * have the same M: one that commits meanwhile takes the slots offline.
  */
 static void fence_and_return(void)
 {
+	struct slot_op op = { .kind = OP_FAIL, .slots = 3, .ok = true };
 	unsigned int node = owner();
 
 	start_all(node, per_round);
 	nap(30000 + rnd(&random_state) % 40000);
+	op.begin = log_mark();
+	op.end = op.begin;
+	add_slot_op(&op);
 	array_fail_flushes(DISK_M, true);
 	nap(10000 + rnd(&random_state) % 10000);
 	make_linear(node, true, false);

@@ -4,6 +4,7 @@
  *
  *   super show DEV			both blocks, one line each
  *   super newest DEV			the one that counts
+ *   super owners DEV			who owns each slice by it: 1,3,1,...
  *   super poke DEV BLOCK OFF SIZE VALUE	a little-endian field; the CRC is made right
  */
 #define _GNU_SOURCE
@@ -73,6 +74,43 @@ static void show(int n)
 	printf("\n");
 }
 
+/* ---- Placement, once more: what protocol.rst and version 2 of the protocol say ---- */
+
+#define STEP	0x9e3779b97f4a7c15ULL
+
+static uint64_t mix(uint64_t x)
+{
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+	return x ^ (x >> 31);
+}
+
+static int owner(uint64_t slice)
+{
+	uint64_t hash = mix(mix(mix(get(24, 8) + STEP) ^ (get(32, 8) + STEP)) ^
+			    (slice + STEP));
+	uint64_t best = 0, score;
+	int id, is = 0;
+
+	for (id = 1; id <= 64; id++) {
+		if (!(get(88, 8) >> (id - 1) & 1))
+			continue;
+		score = mix(hash + id * STEP);
+		if (!is || score > best) {
+			best = score;
+			is = id;
+		}
+	}
+	return is;
+}
+
+static void show_owners(void)
+{
+	for (uint64_t slice = 0; slice < get(64, 8); slice++)
+		printf("%s%d", slice ? "," : "", owner(slice));
+	printf("\n");
+}
+
 int main(int argc, char **argv)
 {
 	int fd = -1;
@@ -81,7 +119,7 @@ int main(int argc, char **argv)
 		fd = open(argv[2], O_RDWR | O_DIRECT | O_SYNC);
 	if (fd < 0)
 		return fail("super");
-	if (!strcmp(argv[1], "newest")) {
+	if (!strcmp(argv[1], "newest") || !strcmp(argv[1], "owners")) {
 		uint64_t state[2] = { 0, 0 };
 
 		for (int n = 0; n < 3; n++) {
@@ -89,7 +127,9 @@ int main(int argc, char **argv)
 
 			if (pread(fd, block, BLOCK, which * BLOCK) != BLOCK)
 				return fail("read");
-			if (n == 2)
+			if (n == 2 && argv[1][0] == 'o')
+				show_owners();
+			else if (n == 2)
 				show(which);
 			else if (get(CRC, 4) == sum())
 				state[n] = get(16, 8);
