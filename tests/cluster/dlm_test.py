@@ -179,16 +179,16 @@ def frozen_copy(t, c, v):
     c[1].sh('fsfreeze -u /data', timeout=90)
     c[2].sh('echo later >/data/later', 90)
     linear(c, last, 'copyfs', 'fb0')
-    fsck(t, c, last, '/dev/mapper/copyfs', 'a copy of the frozen file system',
-         mounted=True)
+    fsck(t, c, last, '/dev/mapper/copyfs', 'a copy of the frozen file system')
     c[last].sh('dmsetup remove --retry copyfs')
 
 
-def fsck(t, c, i, device, what, mounted=False):
-    """mounted: the sums that GFS2 brings home only now and then may be old."""
+def fsck(t, c, i, device, what):
+    """The sums of all nodes, which GFS2 brings home only now and then, may be old:
+    while it is mounted, and since a node was killed."""
     r = c[i].run(['fsck.gfs2', '-n', device], timeout=120)
     text = re.sub(r'The statfs file (is wrong|was not fixed)', '', r.out)
-    good = not r.rc or (mounted and text != r.out and 'fsck.gfs2 complete' in text and
+    good = not r.rc or (text != r.out and 'fsck.gfs2 complete' in text and
                         not re.search(r'(?i)wrong|error|bad|corrupt|dirty|lost|'
                                       r'recover|not fixed|unlinked', text))
     if not t.ok(good, f'fsck.gfs2 finds nothing in {what}'):
