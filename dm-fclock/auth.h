@@ -114,13 +114,11 @@ struct dm_target;
 /**
  * fclock_key_read - the pre-shared key that a table names
  * @ti: for the sentence in the log
- * @word: as in the table, checked by fclock_key_word_ok()
+ * @word: as in the table, checked by its constructor
  *
  * Context: constructor.
  * Return: one reference, or ERR_PTR after ti->error was set.
  */
 struct fclock_key *fclock_key_read(struct dm_target *ti, const char *word);
-/* May stand in a table line, and loads back as it is. */
-bool fclock_key_word_ok(const char *word);
 
 #endif

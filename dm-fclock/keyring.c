@@ -3,7 +3,6 @@
  * The pre-shared key out of the kernel keyring, as dm-crypt takes it. Only what
  * follows from it is kept.
  */
-#include <linux/ctype.h>
 #include <linux/key.h>
 #include <linux/random.h>
 #include <keys/user-type.h>
@@ -15,19 +14,6 @@
 #endif
 #include "auth.h"
 #include "volume.h"
-
-/* dm prints words as they are and splits them at white space and backslashes. */
-bool fclock_key_word_ok(const char *word)
-{
-	size_t len = strlen(word);
-
-	if (!len || len >= FCLOCK_KEY_WORD)
-		return false;
-	for (; *word; word++)
-		if (!isascii(*word) || !isgraph(*word) || *word == '\\')
-			return false;
-	return true;
-}
 
 #ifdef CONFIG_KEYS
 

@@ -3,6 +3,7 @@
  * Constructor arguments of fclock-origin. Every refusal is one sentence in the
  * kernel log that names the value and the limit.
  */
+#include <linux/ctype.h>
 #include <linux/inet.h>
 #include <linux/in6.h>
 #include <linux/log2.h>
@@ -109,31 +110,42 @@ static int parse_timeout(struct dm_target *ti, const char *word,
 	return 0;
 }
 
+/*
+ * Copies a word that dm's table shows again. dm prints it as it is and splits at
+ * white space and backslashes: such a line would not load back.
+ */
+static int parse_word(struct dm_target *ti, const char *name, const char *word,
+		      char *copy, size_t size)
+{
+	size_t i, len = strlen(word);
+
+	for (i = 0; i < len; i++)
+		if (!isascii(word[i]) || !isgraph(word[i]) || word[i] == '\\')
+			break;
+	if (len && len < size && i == len) {
+		strscpy(copy, word, size);
+		return 0;
+	}
+	fclock_complain(ti, "%s %s is not 1 to %zu printable characters without a backslash",
+			name, word, size - 1);
+	ti->error = "Invalid word";
+	return -EINVAL;
+}
+
 static int parse_cluster(struct dm_target *ti, const char *word,
 			 struct fclock_args *args)
 {
-	if (strscpy(args->cluster, word, sizeof(args->cluster)) <= 0) {
-		fclock_complain(ti, "cluster name %s is longer than %zu letters",
-				word, sizeof(args->cluster) - 1);
-		ti->error = "Invalid cluster name";
-		return -EINVAL;
-	}
 	args->has_cluster = true;
-	return 0;
+	return parse_word(ti, "cluster", word, args->cluster,
+			  sizeof(args->cluster));
 }
 
 static int parse_key(struct dm_target *ti, const char *word,
 		     struct fclock_args *args)
 {
-	if (!fclock_key_word_ok(word)) {
-		fclock_complain(ti, "key %s is not 1 to %u printable characters without a backslash",
-				word, FCLOCK_KEY_WORD - 1);
-		ti->error = "Invalid key";
-		return -EINVAL;
-	}
-	strscpy(args->key_word, word, sizeof(args->key_word));
 	args->has_key = true;
-	return 0;
+	return parse_word(ti, "key", word, args->key_word,
+			  sizeof(args->key_word));
 }
 
 static int parse_listen(struct dm_target *ti, const char *word,

@@ -186,7 +186,7 @@ static void free_volume(struct fclock_volume *v)
 	kvfree(v->read_sb);
 	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
 		kvfree(v->slot[s].bits);
-		kvfree(v->slot[s].slice_gen);
+		kvfree(v->slot[s].slice_era);
 		kvfree(v->slot[s].slice_split);
 	}
 	kvfree(v);
@@ -462,9 +462,9 @@ static int __new_attachment(struct fclock_target *t, struct fclock_volume *v)
 
 	a->bits = kvcalloc(BITS_TO_LONGS(geo->grains), sizeof(long),
 			   GFP_KERNEL);
-	a->slice_gen = kvcalloc(geo->slices, sizeof(u64), GFP_KERNEL);
+	a->slice_era = kvcalloc(geo->slices, sizeof(u64), GFP_KERNEL);
 	a->slice_split = kvcalloc(geo->slices, sizeof(u32), GFP_KERNEL);
-	if (!a->bits || !a->slice_gen || !a->slice_split)
+	if (!a->bits || !a->slice_era || !a->slice_split)
 		return -ENOMEM;
 	a->md = dm_table_get_md(t->ti->table);
 	a->bdev = t->dev->bdev;
@@ -474,7 +474,7 @@ static int __new_attachment(struct fclock_target *t, struct fclock_volume *v)
 static void __free_attachment(struct fclock_attachment *a)
 {
 	kvfree(a->bits);
-	kvfree(a->slice_gen);
+	kvfree(a->slice_era);
 	kvfree(a->slice_split);
 	memset(a, 0, sizeof(*a));
 }
@@ -680,7 +680,7 @@ static void __attach(struct fclock_volume *v, unsigned int slot)
 	if (a->attached)
 		return;
 	spin_lock_irqsave(&v->lock, flags);
-	fclock_core_attach(v->core, slot, a->bits, a->slice_gen,
+	fclock_core_attach(v->core, slot, a->bits, a->slice_era,
 			   a->slice_split);
 	spin_unlock_irqrestore(&v->lock, flags);
 	a->attached = true;

@@ -126,7 +126,7 @@ struct fclock_attachment {
 	unsigned int tables;		/* of @md that use it */
 	bool attached;			/* fclock_core_attach() was called */
 	unsigned long *bits;
-	u64 *slice_gen;	/* slice_era of the core */
+	u64 *slice_era;
 	u32 *slice_split;
 };
 

@@ -201,7 +201,7 @@ void fz_exit(struct fz *fz)
 	fclock_core_destroy(fz->core);
 	for (s = 0; s < FZ_SLOTS; s++) {
 		kvfree(fz->slot[s].bits);
-		kvfree(fz->slot[s].slice_gen);
+		kvfree(fz->slot[s].slice_era);
 		kvfree(fz->slot[s].slice_split);
 	}
 	fclock_shim_rcu_run();
@@ -218,12 +218,12 @@ void fz_attach(struct fz *fz, unsigned int s)
 		return;
 	slot->bits = kvcalloc(BITS_TO_LONGS(fz->geo.grains),
 			      sizeof(*slot->bits), GFP_KERNEL);
-	slot->slice_gen = kvcalloc(slices, sizeof(*slot->slice_gen),
+	slot->slice_era = kvcalloc(slices, sizeof(*slot->slice_era),
 				   GFP_KERNEL);
 	slot->slice_split = kvcalloc(slices, sizeof(*slot->slice_split),
 				     GFP_KERNEL);
 	slot->attached = true;
-	fz_do(fz, fclock_core_attach(fz->core, s, slot->bits, slot->slice_gen,
+	fz_do(fz, fclock_core_attach(fz->core, s, slot->bits, slot->slice_era,
 				     slot->slice_split));
 }
 
@@ -252,7 +252,7 @@ static void end_detach(struct fz *fz, unsigned int s)
 	if (!gone)
 		return;
 	kvfree(slot->bits);
-	kvfree(slot->slice_gen);
+	kvfree(slot->slice_era);
 	kvfree(slot->slice_split);
 	memset(slot, 0, sizeof(*slot));
 }

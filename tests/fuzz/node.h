@@ -55,7 +55,7 @@ struct fz_peer {
 
 struct fz_slot {
 	unsigned long *bits;
-	u64 *slice_gen;
+	u64 *slice_era;
 	u32 *slice_split;
 	bool attached, detaching;
 };

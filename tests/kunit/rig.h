@@ -45,7 +45,7 @@ struct rig {
 	u8 uuid;			/* each byte of it */
 	u64 owners;			/* not 0: instead of one */
 	unsigned long bits[2][BITS_TO_LONGS(RIG_GRAINS)];
-	u64 slice_gen[2][RIG_SLICES];
+	u64 slice_era[2][RIG_SLICES];
 	u32 slice_split[2][RIG_SLICES];
 };
 
@@ -205,7 +205,7 @@ static inline int rig_init(struct kunit *test, unsigned int node)
 		return -ENOMEM;
 	for (s = 0; s < 2; s++)
 		rig_do(rig, fclock_core_attach(rig->core, s, rig->bits[s],
-					       rig->slice_gen[s],
+					       rig->slice_era[s],
 					       rig->slice_split[s]));
 	return 0;
 }

@@ -199,11 +199,11 @@ void node_attach(struct node *n, unsigned int s)
 	struct world *w = n->w;
 
 	n->bits[s] = calloc(BITS_TO_LONGS(w->geo.grains), sizeof(long));
-	n->slice_gen[s] = calloc(w->geo.slices, sizeof(u64));
+	n->slice_era[s] = calloc(w->geo.slices, sizeof(u64));
 	n->slice_split[s] = calloc(w->geo.slices, sizeof(u32));
 	n->attached |= BIT(s);
 	spin_lock(&n->lock);
-	fclock_core_attach(n->core, s, n->bits[s], n->slice_gen[s],
+	fclock_core_attach(n->core, s, n->bits[s], n->slice_era[s],
 			   n->slice_split[s]);
 	spin_unlock(&n->lock);
 }
@@ -211,10 +211,10 @@ void node_attach(struct node *n, unsigned int s)
 static void free_slot(struct node *n, unsigned int s)
 {
 	free(n->bits[s]);
-	free(n->slice_gen[s]);
+	free(n->slice_era[s]);
 	free(n->slice_split[s]);
 	n->bits[s] = NULL;
-	n->slice_gen[s] = NULL;
+	n->slice_era[s] = NULL;
 	n->slice_split[s] = NULL;
 }
 

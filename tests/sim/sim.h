@@ -217,7 +217,7 @@ struct node {
 	u64 peers;			/* that its table names */
 	u16 attached, detaching;
 	unsigned long *bits[W_SLOTS];
-	u64 *slice_gen[W_SLOTS];
+	u64 *slice_era[W_SLOTS];
 	u32 *slice_split[W_SLOTS];
 	unsigned int inflight[FCLOCK_CACHE_MAPS];
 	u32 gates_wanted, gates_closed;
