@@ -514,11 +514,18 @@ void fclock_owner_handle_list(struct fclock_core *core, struct list_head *list)
 
 void fclock_owner_retry(struct fclock_core *core)
 {
-	fclock_owner_handle_list(core, &core->own.queue);
-	if (core->own.active && core->own.ready && !core->prep.number) {
+	struct fclock_owner *own = &core->own;
+
+	fclock_owner_handle_list(core, &own->queue);
+	if (!own->active || core->prep.number)
+		return;
+	if (own->ready) {
 		owner_scan(core);
 		fclock_owner_tell_complete(core);
 		fclock_background(core);
+	} else if (!own->starting) {
+		/* the timer may have come while a transition was pending */
+		fclock_arm(core, own->start_at);
 	}
 }
 

@@ -285,6 +285,30 @@ static void keeps_what_stays(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->loads, 8);
 }
 
+/* The time to try again comes while a transition is pending, and no other timer runs. */
+static void starts_after_abort(struct kunit *test)
+{
+	struct rig *rig = begin(test, ONLY_2);
+
+	rig->core->cfg.networked = false;
+	view(rig, NOT_1);
+	rig_do(rig, fclock_core_owner_started(rig->core, -ENOMEM));
+	KUNIT_EXPECT_FALSE(test, rig->core->own.ready);
+	rig_prepare(rig, 1, rig->sb.state + 1, FCLOCK_TRIGGER, 1);
+	rig->starts = 0;
+	rig_time(rig, FCLOCK_RETRY_MS);
+	KUNIT_EXPECT_EQ(test, rig->starts, 0);
+	rig->timer_at = 0;
+	rig->sb.state += 2;
+	rig_super(rig, 1, FCLOCK_ABORT);
+	KUNIT_EXPECT_NE(test, rig->timer_at, 0);
+	if (rig->timer_at)
+		rig_time(rig, 0);
+	KUNIT_EXPECT_EQ(test, rig->starts, 1);
+	started(rig);
+	KUNIT_EXPECT_TRUE(test, rig->core->own.ready);
+}
+
 /* A generation that began here, then a view: what nobody touched is still empty. */
 static void fresh_and_moved(struct kunit *test)
 {
@@ -412,6 +436,7 @@ static struct kunit_case owners_cases[] = {
 	KUNIT_CASE(confirmations_stay),
 	KUNIT_CASE(loser_drains),
 	KUNIT_CASE(keeps_what_stays),
+	KUNIT_CASE(starts_after_abort),
 	KUNIT_CASE(fresh_and_moved),
 	KUNIT_CASE(run_ends_at_foreign_slice),
 	KUNIT_CASE(complete_by_slices),
