@@ -226,6 +226,7 @@ static void fault_power(struct world *w)
 
 	w_trace(w, "power cut");
 	w->nr_powers++;
+	w->told_before = w->epoch;
 	for (i = 1; i <= w->cls->nodes; i++)
 		if (w->node[i].core)
 			node_crash(&w->node[i]);
@@ -265,6 +266,9 @@ static void list_event(struct world *w, struct event *e)
 {
 	struct node *n = e->p;
 
+	/* who was about to tell it fell with the power, and tells the newest one now */
+	if (e->a < w->epoch && e->a <= w->told_before)
+		return;
 	if (!n->core || !n->core->started)
 		return;
 	/* the table of a node that was not told yet does not name all of them */
@@ -277,7 +281,11 @@ static void list_event(struct world *w, struct event *e)
 	node_check_end(n);
 }
 
-/* Lists come late, twice, or not at all; but somebody hears each of them for sure. */
+/*
+ * Lists come late, twice, or not at all. Most are heard by somebody; but all who heard
+ * one may die before it stands on M, so a manager tells the newest one again
+ * (world_mend(), start_event()).
+ */
 static void new_list(struct world *w, u64 members)
 {
 	unsigned int i;
@@ -454,8 +462,8 @@ void world_faults(struct world *w)
 }
 
 /*
- * The last fault is over. Without its copy device, or its peers, a node may be the one
- * that the others wait for.
+ * The last fault is over. Without its copy device, its peers, or the newest members
+ * list, a node may be the one that the others wait for.
  */
 void world_mend(struct world *w)
 {
@@ -471,6 +479,9 @@ void world_mend(struct world *w)
 			add_peers(w, n);
 		else
 			n->peers = all_nodes(w) & ~fclock_node_bit(i);
+		if (w->epoch && w->split_epoch != w->epoch)
+			w_in(w, w_below(w, 3 * W_SEC), NULL, list_event, n,
+			     w->epoch, w->members);
 	}
 }
 

@@ -225,7 +225,8 @@ static void start_event(struct world *w, struct event *e)
 	w_trace(w, "n%u starts", n->id);
 	spin_lock(&n->lock);
 	fclock_core_start(n->core);
-	if (w->epoch && w->split_epoch != w->epoch && w_chance(w, 700))
+	if (w->epoch && w->split_epoch != w->epoch &&
+	    (w->calm || w_chance(w, 700)))
 		fclock_core_members(n->core, w->epoch, w->members);
 	spin_unlock(&n->lock);
 	net_node_up(n);

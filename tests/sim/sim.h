@@ -306,6 +306,7 @@ struct world {
 	u64 *cut_until, *lag_until;	/* [from * (nodes + 1) + to] */
 	u64 epoch, members;
 	u64 lists[64];			/* by epoch */
+	u64 told_before;		/* epoch when the power failed last */
 	u64 split_epoch;		/* two lists were told under it */
 	bool calm;			/* faults and load have ended */
 	u32 last_rate;			/* of all copies then */
