@@ -472,9 +472,11 @@ static u64 client_covered(struct fclock_core *core, struct fclock_waiter *w,
 static void client_go(struct fclock_core *core, struct fclock_waiter *w,
 		      struct fclock_object *lock, u64 first, u64 last)
 {
+	unsigned int map = fclock_map_index(w->target);
 	u64 covered;
 
-	if (core->gates & BIT(fclock_map_index(w->target))) {
+	/* the core's path: the lists of the members may have become disputed */
+	if ((core->gates & BIT(map)) || core->path[map] == FCLOCK_PATH_CORE) {
 		client_park(core, w);
 		return;
 	}

@@ -163,6 +163,7 @@ int fclock_owner_request(struct fclock_core *core, struct fclock_peer *peer,
 void fclock_owner_released(struct fclock_core *core, struct fclock_peer *peer,
 			   u64 id);
 void fclock_owner_prepare(struct fclock_core *core);
+void fclock_owner_disputed(struct fclock_core *core);
 bool fclock_owner_idle(struct fclock_core *core);
 void fclock_owner_adopt(struct fclock_core *core,
 			const struct fclock_super *old, bool ends_locks);
@@ -252,6 +253,7 @@ void fclock_primary_link_up(struct fclock_core *core, struct fclock_peer *peer);
 void fclock_primary_new_instance(struct fclock_core *core,
 				 struct fclock_peer *peer);
 void fclock_primary_gone(struct fclock_core *core);
+void fclock_primary_disputed(struct fclock_core *core);
 void fclock_primary_take(struct fclock_core *core,
 			 const struct fclock_super *sb, bool format);
 void fclock_primary_reset(struct fclock_core *core);
@@ -261,6 +263,7 @@ bool fclock_gone(struct fclock_core *core, const struct fclock_super *sb,
 		 unsigned int node);
 int fclock_members_adopt(struct fclock_core *core, u64 epoch, u64 members);
 void fclock_members_news(struct fclock_core *core);
+void fclock_members_disputed(struct fclock_core *core);
 void fclock_members_timer(struct fclock_core *core, u64 now);
 bool fclock_member(struct fclock_core *core, unsigned int node);
 bool fclock_reads_wanted(struct fclock_core *core);

@@ -279,9 +279,7 @@ int fclock_receive_list(struct fclock_core *core, struct fclock_peer *peer,
 		return 0;
 	fclock_say_limited(core, "node %u has another members list under epoch %llu: both suspend",
 			   peer->node, (unsigned long long)epoch);
-	core->split_brain = true;
-	fclock_update_paths(core);
-	core->ops->event(core, FCLOCK_EVENT_STATE, 0);
+	fclock_members_disputed(core);
 	return -EEXIST;
 }
 

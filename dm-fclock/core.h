@@ -509,7 +509,8 @@ struct fclock_core {
 	bool have_sb;			/* @sb is valid */
 	bool formatted;			/* M is known to hold superblocks */
 	bool started;
-	bool split_brain;		/* two lists under one epoch: suspended */
+	/* two lists under one epoch: suspended until a newer one comes */
+	bool split_brain;
 	u64 instance;
 	struct fclock_super sb;		/* adopted; sb.state is this node's state number */
 	u64 epoch;			/* newest members list known */
@@ -588,7 +589,7 @@ void fclock_core_set_timeout(struct fclock_core *core, u32 ms);
  * fclock_core_add_peers - a reload named new peers (ids that it leaves out stay configured)
  * @peers: bit (id - 1)
  * Context: may sleep and allocate, no lock held; not concurrent with itself.
- * Return: 0 or -ENOMEM (nothing changed).
+ * Return: 0 or -ENOMEM (some of them may be configured then).
  */
 int fclock_core_add_peers(struct fclock_core *core, u64 peers);
 

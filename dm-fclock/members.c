@@ -137,7 +137,7 @@ static bool all_heard(struct fclock_core *core, const struct fclock_super *sb)
 /* May this node act on it? A node that is joining never takes the role by (b). */
 static bool may_take(struct fclock_core *core, const struct fclock_super *sb)
 {
-	if (!fclock_member(core, core->cfg.node))
+	if (core->split_brain || !fclock_member(core, core->cfg.node))
 		return false;
 	if (names_this(core, sb))
 		return !core->have_sb || primary_gone(core, &core->sb);
@@ -242,8 +242,12 @@ static void super_seen(struct fclock_core *core, const struct fclock_super *sb)
 	    fclock_listed_instance(sb, core->cfg.node) != core->instance &&
 	    !names_this(core, sb))
 		fclock_adopt(core, sb, false);
-	if (sb->epoch > core->epoch)
-		fclock_members_adopt(core, sb->epoch, sb->members);
+	if (fclock_members_adopt(core, sb->epoch, sb->members) == -EEXIST &&
+	    !core->split_brain) {
+		fclock_say(core, "the metadata device has another members list under epoch %llu: this node suspends",
+			   (unsigned long long)sb->epoch);
+		fclock_members_disputed(core);
+	}
 	/* struck, and who did it has gone since: nobody will tell */
 	if (sb->state > core->sb.state && fclock_is_listed(core) &&
 	    !fclock_is_primary(core) && !names_this(core, sb) &&
@@ -317,15 +321,31 @@ int fclock_members_adopt(struct fclock_core *core, u64 epoch, u64 members)
 	core->members = members;
 	core->split_brain = false;
 	fclock_send_all(core, FCLOCK_SEND_PING);
-	fclock_update_paths(core);
-	fclock_client_retry(core);
-	fclock_owner_retry(core);
 	if (!(members & fclock_node_bit(core->cfg.node)) &&
 	    (core->phase == FCLOCK_RUNNING || core->phase == FCLOCK_LEAVING ||
 	     core->pri.phase != FCLOCK_PRI_IDLE || fclock_is_primary(core)))
 		fclock_begin_ending(core, "a members list left it out");
+	fclock_update_paths(core);
+	fclock_client_retry(core);
+	fclock_owner_retry(core);
 	fclock_members_news(core);
 	return 0;
+}
+
+/*
+ * Another list is known under the epoch of this node's: one of the two may leave nodes
+ * out that are alive. Until a newer one comes this node begins nothing that goes by a
+ * list: no I/O but reads of A, no copy, no transition, and it does not take the role.
+ */
+void fclock_members_disputed(struct fclock_core *core)
+{
+	if (core->split_brain)
+		return;
+	core->split_brain = true;
+	fclock_update_paths(core);
+	fclock_owner_disputed(core);
+	fclock_primary_disputed(core);
+	core->ops->event(core, FCLOCK_EVENT_STATE, 0);
 }
 
 int fclock_core_adopt_members(struct fclock_core *core, u64 epoch, u64 members)

@@ -606,15 +606,10 @@ void fclock_owner_released(struct fclock_core *core, struct fclock_peer *peer,
 
 /* -------------------------------------------------------------- transitions */
 
-/*
- * PREPARE: nothing new is granted, copied or committed. Requests of this state
- * are dropped with the splits that wait for locks or for a commit; grants that
- * were not sent were never given.
- */
-void fclock_owner_prepare(struct fclock_core *core)
+/* Splits that wait for locks or for a commit. */
+static void owner_drop_splits(struct fclock_core *core)
 {
 	struct fclock_split *sp, *tmp;
-	struct fclock_peer *peer;
 	unsigned int i;
 
 	list_for_each_entry_safe(sp, tmp, &core->own.copied, list)
@@ -622,6 +617,28 @@ void fclock_owner_prepare(struct fclock_core *core)
 	for (i = 0; i < FCLOCK_SPLITS; i++)
 		if (core->own.splits[i].state == FCLOCK_SPLIT_LOCKING)
 			fclock_split_drop(core, &core->own.splits[i]);
+}
+
+/*
+ * Two members lists under one epoch: by the other one these slices may be somebody
+ * else's. The requests wait in the queue for a newer list.
+ */
+void fclock_owner_disputed(struct fclock_core *core)
+{
+	owner_drop_splits(core);
+}
+
+/*
+ * PREPARE: nothing new is granted, copied or committed. Requests of this state
+ * are dropped with the splits that wait for locks or for a commit; grants that
+ * were not sent were never given.
+ */
+void fclock_owner_prepare(struct fclock_core *core)
+{
+	struct fclock_peer *peer;
+	unsigned int i;
+
+	owner_drop_splits(core);
 	for (peer = fclock_next_peer(core, NULL); peer;
 	     peer = fclock_next_peer(core, peer)) {
 		for (i = 0; i < FCLOCK_OBJECTS; i++) {

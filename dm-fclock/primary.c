@@ -525,6 +525,9 @@ static void primary_aborted(struct fclock_core *core)
 			 core->cfg.trigger_timeout);
 	else if (core->pri.error == -EINTR)
 		strscpy(text, "interrupted", sizeof(text));
+	else if (core->pri.error == -EEXIST)
+		strscpy(text, "two members lists under one epoch",
+			sizeof(text));
 	else
 		strscpy(text, "the superblock could not be written",
 			sizeof(text));
@@ -733,6 +736,13 @@ void fclock_primary_gone(struct fclock_core *core)
 	if (core->pri.phase == FCLOCK_PRI_RESUMING && all_resumed(core))
 		primary_finish(core);
 	fclock_primary_kick(core);
+}
+
+/* Two members lists under one epoch: a transition must not strike nodes by one of them. */
+void fclock_primary_disputed(struct fclock_core *core)
+{
+	if (core->pri.phase == FCLOCK_PRI_PREPARING)
+		primary_abort(core, -EEXIST);
 }
 
 void fclock_primary_timer(struct fclock_core *core, u64 now)

@@ -187,7 +187,7 @@ void fclock_core_copied(struct fclock_core *core, struct fclock_split *sp,
 			   FCLOCK_TS_COPIED, sp->first, sp->last, sp->slots);
 	if (sp->failed)
 		fclock_owner_fail(core, sp->failed);
-	if (core->prep.number || sp->failed == sp->slots) {
+	if (core->prep.number || core->split_brain || sp->failed == sp->slots) {
 		/* After PREPARE nothing new is committed; the grain stays unsplit. */
 		fclock_split_drop(core, sp);
 		fclock_progress(core);

@@ -120,6 +120,40 @@ static void group_commit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->commits, 2);
 }
 
+/*
+ * Two members lists under one epoch: by the other one the slices may be somebody
+ * else's, so nothing more is copied or committed. A newer list lets it all go on.
+ */
+static void disputed(struct kunit *test)
+{
+	struct rig *rig = begin(test);
+	struct fclock_wire_ping *ping = (void *)rig->out;
+
+	rig_do(rig, fclock_core_members(rig->core, 3, 7));
+	give(rig, 3, id_of(1, 0), 0, 40);
+	rig_request(rig, 1, id_of(1, 0), 0, SPLIT, 40, 40);	/* waits for it */
+	rig_request(rig, 1, id_of(1, 1), 0, SPLIT, 5, 5);
+	rig_request(rig, 1, id_of(1, 2), 0, SPLIT, 20, 20);
+	rig_request(rig, 1, id_of(1, 3), 0, SPLIT, 60, 60);
+	KUNIT_ASSERT_EQ(test, rig->copies, 3);
+	copied(rig, 0);
+	copied(rig, 1);
+	KUNIT_EXPECT_EQ(test, rig->commits, 1);
+	memset(ping, 0, sizeof(*ping));
+	ping->epoch = cpu_to_le64(3);
+	ping->members = cpu_to_le64(3);
+	KUNIT_EXPECT_EQ(test, -EEXIST, rig_says(rig, 3, FCLOCK_PING, 0,
+						sizeof(*ping)));
+	copied(rig, 2);
+	rig_says(rig, 3, FCLOCK_RELEASED, id_of(1, 0), 0);
+	committed(rig);
+	KUNIT_EXPECT_EQ(test, rig->copies, 3);
+	KUNIT_EXPECT_EQ(test, rig->commits, 1);
+	KUNIT_EXPECT_FALSE(test, test_bit(20, rig->bits[0]));
+	rig_do(rig, fclock_core_members(rig->core, 4, 7));
+	KUNIT_EXPECT_EQ(test, rig->copies, 6);
+}
+
 static void duplicates(struct kunit *test)
 {
 	struct rig *rig = begin(test);
@@ -506,6 +540,7 @@ static void starts_once(struct kunit *test)
 static struct kunit_case owner_cases[] = {
 	KUNIT_CASE(copy_commit_grant),
 	KUNIT_CASE(group_commit),
+	KUNIT_CASE(disputed),
 	KUNIT_CASE(duplicates),
 	KUNIT_CASE(states_and_instances),
 	KUNIT_CASE(credits),

@@ -424,6 +424,53 @@ static u64 told_epoch(struct rig *rig, unsigned int node)
 }
 
 /*
+ * The list on M differs from the one that this node was told under that epoch, by which
+ * the role is its own: node 1 may be alive.
+ */
+static void lists_disputed(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+	enum fclock_volume_state state;
+	struct fclock_waiter w;
+	u64 id;
+
+	rig_submit(rig, &w, 0, FCLOCK_IO_READ, 3, 3);
+	KUNIT_ASSERT_EQ(test, rig_hears(rig, 1), FCLOCK_LOCK_REQUEST);
+	id = rig->msg.id;
+	rig_do(rig, fclock_core_members(rig->core, 3, 6));
+	KUNIT_ASSERT_TRUE(test, rig->core->reading);
+	rig->events = 0;
+	rig->sb.epoch = 3;
+	rig->sb.members = 5;
+	rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	KUNIT_EXPECT_EQ(test, rig->writes, 0);
+	KUNIT_EXPECT_TRUE(test, rig->events & FCLOCK_EVENT_STATE);
+	rig_do(rig, state = fclock_core_volume_state(rig->core));
+	KUNIT_EXPECT_EQ(test, state, FCLOCK_VOLUME_SUSPENDED);
+	/* nor is anything done by a grant that was on its way */
+	rig_grant(rig, 1, id, 0, 0, 9, false);
+	KUNIT_EXPECT_EQ(test, w.verdict, 0xee);
+	rig_time(rig, FCLOCK_RETRY_MS);
+	rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	KUNIT_EXPECT_EQ(test, rig->writes, 0);
+	/* a newer list that agrees with neither: node 1 is gone by it, too */
+	rig_do(rig, fclock_core_members(rig->core, 4, 6));
+	KUNIT_EXPECT_EQ(test, w.verdict, FCLOCK_GO);
+	rig_done(rig, &w);
+	while (rig->core->reading)
+		rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	KUNIT_EXPECT_EQ(test, rig->writes, 1);
+	/* a newer list without this node frees nothing that waited */
+	super_written(rig, 0);
+	ping_list(rig, 3, 4, 7);
+	rig_submit(rig, &w, 0, FCLOCK_IO_READ, 3, 3);
+	rig_do(rig, fclock_core_members(rig->core, 5, 5));
+	KUNIT_EXPECT_EQ(test, w.verdict, 0xee);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_ENDING);
+	rig_do(rig, fclock_client_requeue(rig->core, 0));
+}
+
+/*
  * Nobody is listed, and lists came between the one on M and the newest: by one of them
  * node 2 may be taking the role.
  */
@@ -749,6 +796,40 @@ static void time_out(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, a.error, -ETIMEDOUT);
 	KUNIT_EXPECT_TRUE(test, strstr(a.text, "node 3"));
 	KUNIT_EXPECT_EQ(test, rig->core->sb.slot[0].generation, 0);
+}
+
+/* Two lists under one epoch: the transition that is under way strikes nobody. */
+static void disputed_primary(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	struct fclock_ask a;
+	unsigned int writes;
+	u64 n;
+
+	rig_do(rig, fclock_core_members(rig->core, 3, 7));
+	n = rig->core->pri.number;
+	says_prepared(rig, 2, n);
+	says_prepared(rig, 3, n);
+	super_written(rig, 0);
+	peers_follow(rig);
+	KUNIT_ASSERT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
+	writes = rig->writes;
+	n = trigger_but_3(rig, &a);
+	ping_list(rig, 2, 3, 6);
+	KUNIT_ASSERT_EQ(test, rig->writes, writes + 1);
+	KUNIT_EXPECT_EQ(test, rig->written.slot[0].generation, 0);
+	says_prepared(rig, 3, n);
+	super_written(rig, 0);
+	KUNIT_EXPECT_EQ(test, a.error, -EEXIST);
+	KUNIT_EXPECT_TRUE(test, strstr(a.text, "two members lists"));
+	KUNIT_EXPECT_EQ(test, rig->core->gates, 0);
+	/* and nothing begins */
+	wish_as(rig, 3, false, 0, 0);
+	rig_time(rig, FCLOCK_RETRY_MS);
+	KUNIT_EXPECT_EQ(test, rig->writes, writes + 1);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
+	rig_do(rig, fclock_core_members(rig->core, 4, 7));
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_PREPARING);
 }
 
 static void cancelled(struct kunit *test)
@@ -1125,6 +1206,7 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(hello_refused),
 	KUNIT_CASE(members_lists),
 	KUNIT_CASE(struck_unheard),
+	KUNIT_CASE(lists_disputed),
 	KUNIT_CASE(lists_between),
 	KUNIT_CASE(absurd_numbers),
 	KUNIT_CASE(whole_trigger),
@@ -1132,6 +1214,7 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(prepared_of_another_instance),
 	KUNIT_CASE(refusals),
 	KUNIT_CASE(time_out),
+	KUNIT_CASE(disputed_primary),
 	KUNIT_CASE(cancelled),
 	KUNIT_CASE(offline_and_complete),
 	KUNIT_CASE(owners_by_attachment),

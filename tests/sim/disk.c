@@ -426,6 +426,7 @@ void disk_copy(struct fclock_core *core, struct fclock_split *split)
 			d->dev = &w->slot[s].b;
 	}
 	dop_count(w, d);
+	oracle_begins(w, n, "a copy");
 	oracle_copy(w, d);
 	if (split->background)
 		oracle_pace(w, n, split);

@@ -395,6 +395,17 @@ static void rejoin_lists(struct world *w, struct event *e)
 	w_in(w, w_below(w, 500 * W_MS), NULL, node_restart, n, 0, 0);
 }
 
+/* Who heard one list does not hear who heard the other, but may read on M what it was. */
+static void cut_apart(struct world *w, const u64 *told, u64 until)
+{
+	unsigned int i, k;
+
+	for (i = 1; i <= w->cls->nodes; i++)
+		for (k = i + 1; k <= w->cls->nodes; k++)
+			if (told[i] && told[k] && told[i] != told[k])
+				net_cut(w, &w->node[i], &w->node[k], until);
+}
+
 /*
  * A broken manager tells two lists under one epoch. The node that one of them leaves out
  * is down, so that no list lies about who does I/O; who heard of both suspends until
@@ -402,6 +413,7 @@ static void rejoin_lists(struct world *w, struct event *e)
  */
 static void fault_dup(struct world *w)
 {
+	u64 told[FCLOCK_MAX_NODES + 1] = { 0 }, both[2];
 	struct node *n = node_to_lose(w);
 	unsigned int i;
 
@@ -411,15 +423,20 @@ static void fault_dup(struct world *w)
 	w->epoch++;
 	w->split_epoch = w->epoch;
 	w->nr_lists++;
-	oracle_list(w, all_nodes(w) & ~fclock_node_bit(n->id));
+	both[0] = all_nodes(w);
+	both[1] = both[0] & ~fclock_node_bit(n->id);
+	oracle_list(w, both[1]);
 	w_trace(w, "two lists of epoch %llu: one leaves n%u out", w->epoch,
 		n->id);
-	for (i = 1; i <= w->cls->nodes; i++)
-		if (i != n->id && w_chance(w, 800))
-			w_in(w, w_below(w, 300 * W_MS), NULL, list_event,
-			     &w->node[i], w->epoch, w_chance(w, 500) ?
-			     all_nodes(w) :
-			     all_nodes(w) & ~fclock_node_bit(n->id));
+	for (i = 1; i <= w->cls->nodes; i++) {
+		if (i == n->id || !w_chance(w, 800))
+			continue;
+		told[i] = both[w_below(w, 2)];
+		w_in(w, w_below(w, 300 * W_MS), NULL, list_event, &w->node[i],
+		     w->epoch, told[i]);
+	}
+	if (w_chance(w, 400))
+		cut_apart(w, told, w->now + w_below(w, 4 * W_SEC));
 	w_in(w, w_between(w, 500 * W_MS, 4 * W_SEC), NULL, rejoin_lists, n, 0,
 	     0);
 }

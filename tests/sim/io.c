@@ -195,6 +195,8 @@ void io_wake(struct fclock_core *core, struct fclock_waiter *waiter)
 	struct bio *bio = container_of(waiter, struct bio, waiter);
 	struct node *n = node_of(core);
 
+	if (waiter->verdict == FCLOCK_GO || waiter->verdict == FCLOCK_GO_SHARED)
+		oracle_begins(n->w, n, "an I/O");
 	/* as the kernel does: it stands on a list of the caller's now */
 	list_add_tail(&waiter->list, &n->woken);
 	w_in(n->w, w_below(n->w, 60), n, woken, bio, 0, 0);

@@ -224,6 +224,17 @@ void oracle_read(struct world *w, struct dop *d)
 	}
 }
 
+/*
+ * Who knows of two members lists under one epoch begins nothing that goes by a list: by one
+ * of them it may be fenced, or the others may be who are not.
+ */
+void oracle_begins(struct world *w, struct node *n, const char *what)
+{
+	if (n->core->split_brain && oracle_member(w, n))
+		w_fail(w, "n%u knows of two lists under epoch %llu, and begins %s",
+		       n->id, n->core->epoch, what);
+}
+
 /* ------------------------------------------------------------------- superblocks */
 
 static bool dop_live(const struct dop *d)

@@ -242,11 +242,22 @@ static void check_role(struct world *w, struct node *n)
 		       core->sb.state, w->truth.state);
 }
 
+/* What goes past the core knows that the lists are disputed. */
+static void check_paths(struct world *w, struct node *n)
+{
+	unsigned int i;
+
+	for (i = 0; n->core->split_brain && i <= w->cls->slots; i++)
+		if (n->core->path[map_of(w, i)] != FCLOCK_PATH_CORE)
+			oracle_begins(w, n, "what its cache says");
+}
+
 void scan_node(struct world *w, struct node *n)
 {
 	if (!n->core || !oracle_member(w, n))
 		return;
 	w->nr_scans++;
+	check_paths(w, n);
 	check_books(w, n);
 	check_role(w, n);
 	if (n->kept_state)

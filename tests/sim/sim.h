@@ -550,6 +550,7 @@ void oracle_power_after(struct world *w);
 void oracle_answer(struct world *w, struct ask *ask);
 void oracle_exit(struct world *w);
 bool oracle_member(struct world *w, const struct node *n);
+void oracle_begins(struct world *w, struct node *n, const char *what);
 
 /* ------------------------------------------------------------------ scan.c */
 

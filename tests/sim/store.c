@@ -349,6 +349,7 @@ void store_commit(struct fclock_core *core)
 	struct fclock_split *sp;
 	unsigned int s;
 
+	oracle_begins(w, n, "a commit");
 	d->type = DOP_COMMIT;
 	d->stages = 3;
 	d->effect = commit_effect;
@@ -599,6 +600,8 @@ void store_write_super(struct fclock_core *core, const struct fclock_super *sb,
 	struct dop *d;
 
 	check_one_writer(w, n);
+	if (core->pri.phase != FCLOCK_PRI_ABORTING)
+		oracle_begins(w, n, "a superblock");
 	d = dop_new(w, n, &w->m);
 	d->type = DOP_SUPER;
 	d->sb = malloc(sizeof(*sb));
