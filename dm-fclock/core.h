@@ -621,6 +621,7 @@ void fclock_core_copied(struct fclock_core *core, struct fclock_split *split,
 void fclock_core_committed(struct fclock_core *core, u16 failed);
 void fclock_core_loaded(struct fclock_core *core, struct fclock_load *load);
 void fclock_core_owner_started(struct fclock_core *core, int error);
+/* @error: -ESTALE: M has a newer one, nothing was written */
 void fclock_core_super_written(struct fclock_core *core, int error);
 /* @error: -ENODATA: M is all zero */
 void fclock_core_super_read(struct fclock_core *core, int error,

@@ -42,7 +42,8 @@ int fclock_md_read_super(struct fclock_metadata *md, struct fclock_super *sb);
  * that is known to be durable).
  *
  * Context: as fclock_md_read_super().
- * Return: 0: durable. -EINVAL: no superblock is known yet; I/O errors.
+ * Return: 0: durable. -ESTALE: one that is not older stands on M, nothing was
+ * written. Errors of fclock_md_read_super(), I/O errors.
  */
 int fclock_md_write_super(struct fclock_metadata *md,
 			  const struct fclock_super *sb);

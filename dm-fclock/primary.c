@@ -580,6 +580,17 @@ static void primary_failed(struct fclock_core *core, int error)
 	fclock_progress(core);
 }
 
+/*
+ * M had a newer superblock than the one to write: another node has taken the role, for
+ * which this instance is gone. Higher numbers would only write over what that node says.
+ */
+static void primary_overtaken(struct fclock_core *core)
+{
+	core->pri.phase = FCLOCK_PRI_IDLE;
+	answer_asker(core, -EINPROGRESS, "another node is the primary");
+	fclock_begin_ending(core, "another node has written a newer superblock");
+}
+
 static void primary_taken(struct fclock_core *core, int error)
 {
 	core->pri.phase = FCLOCK_PRI_IDLE;
@@ -607,6 +618,8 @@ void fclock_primary_written(struct fclock_core *core, int error)
 	}
 	if (phase == FCLOCK_PRI_TAKING)
 		primary_taken(core, error);
+	else if (error == -ESTALE)
+		primary_overtaken(core);
 	else if (phase == FCLOCK_PRI_WRITING && !error)
 		primary_resume(core);
 	else if (phase == FCLOCK_PRI_WRITING)

@@ -1004,6 +1004,37 @@ static void m_fails_with_others(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->writes, n);
 }
 
+/*
+ * M has a newer superblock than the one to write: another node took the role, for which this
+ * instance is gone. With ever higher numbers it would write over the other's.
+ */
+static void another_wrote(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	u64 instance = rig->core->instance;
+	unsigned int writes, n;
+	struct fclock_ask a;
+
+	/* also when nobody else seems to be left */
+	for (n = 2; n <= 3; n++)
+		rig_says(rig, n, FCLOCK_BYE, 0, 0);
+	for (n = 2; n <= 3; n++) {
+		super_written(rig, 0);
+		rig_do(rig, fclock_core_owner_started(rig->core, 0));
+	}
+	ask(rig, &a, FCLOCK_ASK_TRIGGER, 1);
+	rig_gated(rig);
+	writes = rig->writes;
+	super_written(rig, -ESTALE);
+	KUNIT_EXPECT_EQ(test, rig->writes, writes);
+	KUNIT_EXPECT_EQ(test, a.error, -EINPROGRESS);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_ENDING);
+	rig_gated(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_STARTING);
+	KUNIT_EXPECT_NE(test, rig->core->instance, instance);
+	KUNIT_EXPECT_FALSE(test, fclock_is_primary(rig->core));
+}
+
 /* Nobody else is left: it stays failed, I/O behind the gates gets errors, and recovers. */
 static void m_fails_alone(struct kunit *test)
 {
@@ -1220,6 +1251,7 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(owners_by_attachment),
 	KUNIT_CASE(complete_by_all),
 	KUNIT_CASE(m_fails_with_others),
+	KUNIT_CASE(another_wrote),
 	KUNIT_CASE(m_fails_alone),
 	KUNIT_CASE(hands_over),
 	KUNIT_CASE(successor_cut_off),
