@@ -73,31 +73,43 @@ static int refuse(struct fclock_core *core, struct fclock_peer *peer, int error,
 	return error;
 }
 
+/* Is it this node's peer, of this volume, in this version? Return: 0, or an error and @why. */
+static int mismatch(struct fclock_core *core, struct fclock_peer *peer,
+		    const struct fclock_msg *msg,
+		    const struct fclock_wire_hello *hello, const char **why)
+{
+	static const u8 no_uuid[FCLOCK_UUID_LEN];
+
+	*why = "it speaks another version of the protocol";
+	if (hello->min_version > FCLOCK_WIRE_VERSION ||
+	    hello->max_version < FCLOCK_WIRE_VERSION)
+		return -EPROTONOSUPPORT;
+	*why = "wrong node id";
+	if (hello->node_id != peer->node || hello->peer_id != core->cfg.node ||
+	    !msg->sender)
+		return -EINVAL;
+	*why = "its metadata is that of another volume";
+	if (core->have_sb && memcmp(hello->uuid, no_uuid, sizeof(no_uuid)) &&
+	    memcmp(hello->uuid, core->sb.uuid, sizeof(no_uuid)))
+		return -EMEDIUMTYPE;
+	*why = "its length or grain size differs";
+	if (le64_to_cpu(hello->length) != core->sb.geo.length ||
+	    le32_to_cpu(hello->grain) != core->sb.geo.grain)
+		return -EINVAL;
+	*why = "it demands a key and this node has none";
+	if (le16_to_cpu(hello->flags) & FCLOCK_HELLO_KEY)
+		return -EKEYREJECTED;
+	return 0;
+}
+
 static int check_hello(struct fclock_core *core, struct fclock_peer *peer,
 		       const struct fclock_msg *msg,
 		       const struct fclock_wire_hello *hello)
 {
-	static const u8 no_uuid[FCLOCK_UUID_LEN];
+	const char *why;
+	int r = mismatch(core, peer, msg, hello, &why);
 
-	if (hello->min_version > FCLOCK_WIRE_VERSION ||
-	    hello->max_version < FCLOCK_WIRE_VERSION)
-		return refuse(core, peer, -EPROTONOSUPPORT,
-			      "it speaks another version of the protocol");
-	if (hello->node_id != peer->node || hello->peer_id != core->cfg.node ||
-	    !msg->sender)
-		return refuse(core, peer, -EINVAL, "wrong node id");
-	if (core->have_sb && memcmp(hello->uuid, no_uuid, sizeof(no_uuid)) &&
-	    memcmp(hello->uuid, core->sb.uuid, sizeof(no_uuid)))
-		return refuse(core, peer, -EMEDIUMTYPE,
-			      "its metadata is that of another volume");
-	if (le64_to_cpu(hello->length) != core->sb.geo.length ||
-	    le32_to_cpu(hello->grain) != core->sb.geo.grain)
-		return refuse(core, peer, -EINVAL,
-			      "its length or grain size differs");
-	if (le16_to_cpu(hello->flags) & FCLOCK_HELLO_KEY)
-		return refuse(core, peer, -EKEYREJECTED,
-			      "it demands a key and this node has none");
-	return 0;
+	return r ? refuse(core, peer, r, why) : 0;
 }
 
 /* An instance other than the known one: is the old one certainly not alive? */
@@ -187,15 +199,21 @@ int fclock_receive_welcome(struct fclock_core *core, struct fclock_peer *peer,
 			   const struct fclock_msg *msg,
 			   const struct fclock_wire_hello *hello)
 {
+	const char *why;
 	int r;
 
 	if (msg->type != FCLOCK_WELCOME || msg->seq != 1 ||
 	    msg->receiver != core->instance)
 		return -EPROTO;
 	if (hello->refusal) {
-		/* other lists under one epoch: this side suspends as well */
-		fclock_receive_list(core, peer, le64_to_cpu(hello->epoch),
-				    le64_to_cpu(hello->members));
+		/*
+		 * Other lists under one epoch: this side suspends as well. But a list
+		 * of another volume says of nobody here that he is fenced.
+		 */
+		if (!mismatch(core, peer, msg, hello, &why))
+			fclock_receive_list(core, peer,
+					    le64_to_cpu(hello->epoch),
+					    le64_to_cpu(hello->members));
 		fclock_say_limited(core, "node %u refuses this node: error %u",
 				   peer->node, le32_to_cpu(hello->refusal));
 		return -ECONNREFUSED;

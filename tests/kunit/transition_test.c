@@ -372,6 +372,51 @@ static void members_lists(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_STARTING);
 }
 
+/* What a node that refuses this one says about members counts if it is of this volume. */
+static void list_with_refusal(struct kunit *test)
+{
+	static const struct {
+		u8 node, peer, uuid;
+		u32 grain;
+		u64 members;
+		bool counts;
+	} table[] = {
+		{ 1, 2, 0x66, 8, 5, false },
+		{ 3, 2, 0x77, 8, 5, false },
+		{ 1, 3, 0x77, 8, 5, false },
+		{ 1, 2, 0x77, 16, 5, false },
+		{ 1, 2, 0x77, 8, 7, true },
+		{ 1, 2, 0x77, 8, 5, true },
+	};
+	struct rig *rig = participant(test);
+	struct fclock_wire_hello *hello;
+	unsigned int i;
+	u64 epoch;
+
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		epoch = rig->core->epoch;
+		rig_cut(rig, 1);
+		rig->seq[1] = 0;
+		rig_do(rig, fclock_core_opened(rig->core, 1));
+		KUNIT_EXPECT_EQ(test, rig_hears(rig, 1), FCLOCK_HELLO);
+		hello = rig_hello(rig, 1);
+		hello->node_id = table[i].node;
+		hello->peer_id = table[i].peer;
+		memset(hello->uuid, table[i].uuid, sizeof(hello->uuid));
+		hello->grain = cpu_to_le32(table[i].grain);
+		hello->refusal = cpu_to_le32(EMEDIUMTYPE);
+		hello->epoch = cpu_to_le64(epoch + 7);
+		hello->members = cpu_to_le64(table[i].members);
+		KUNIT_EXPECT_EQ(test, rig_says(rig, 1, FCLOCK_WELCOME, 0,
+					       sizeof(*hello)), -ECONNREFUSED);
+		KUNIT_EXPECT_EQ_MSG(test, rig->core->epoch, table[i].counts ?
+				    epoch + 7 : epoch, "case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, rig->core->phase,
+				    table[i].counts && table[i].members == 5 ?
+				    FCLOCK_ENDING : FCLOCK_RUNNING, "case %u", i);
+	}
+}
+
 /* ------------------------------------------------------------ the primary */
 
 static void super_written(struct rig *rig, int error)
@@ -1235,6 +1280,7 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(takes_the_role),
 	KUNIT_CASE(who_is_gone),
 	KUNIT_CASE(hello_refused),
+	KUNIT_CASE(list_with_refusal),
 	KUNIT_CASE(members_lists),
 	KUNIT_CASE(struck_unheard),
 	KUNIT_CASE(lists_disputed),
