@@ -182,6 +182,7 @@ int fclock_read_metadata(struct fclock_volume *v, struct fclock_target *t)
 		return -ENOMEM;
 	}
 	r = read_super(v);
+	v->formatted = !r;
 	if (!r)
 		r = check_super(v, t, v->read_sb);
 	else if (r == -ENODATA)

@@ -68,6 +68,14 @@ static inline u64 fclock_listed_instance(const struct fclock_super *sb,
 	return node ? sb->part[node - 1].instance : 0;
 }
 
+/* Not this volume's; none is while M has not been seen with a superblock. */
+static inline bool fclock_other_uuid(const struct fclock_core *core,
+				     const u8 *uuid)
+{
+	return core->formatted &&
+	       memcmp(core->cfg.uuid, uuid, FCLOCK_UUID_LEN);
+}
+
 /* This very instance is a participant. */
 static inline bool fclock_is_listed(struct fclock_core *core)
 {

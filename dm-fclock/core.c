@@ -129,6 +129,13 @@ void fclock_core_destroy(struct fclock_core *core)
 	kvfree(core);
 }
 
+void fclock_core_formatted(struct fclock_core *core, const u8 *uuid)
+{
+	lockdep_assert_held(core->lock);
+	core->formatted = true;
+	memcpy(core->cfg.uuid, uuid, sizeof(core->cfg.uuid));
+}
+
 void fclock_core_start(struct fclock_core *core)
 {
 	lockdep_assert_held(core->lock);
@@ -255,7 +262,7 @@ static int receive_super(struct fclock_core *core, struct fclock_peer *peer,
 	if (sb->primary_instance != peer->instance &&
 	    core->sb.primary_instance != peer->instance)
 		return 0;
-	if ((core->have_sb && memcmp(sb->uuid, core->sb.uuid, sizeof(sb->uuid))) ||
+	if (fclock_other_uuid(core, sb->uuid) ||
 	    !fclock_same_geometry(core, sb) ||
 	    (core->have_sb && sb->state > core->sb.state &&
 	     sb->state - core->sb.state > FCLOCK_STATE_JUMP))

@@ -485,7 +485,7 @@ struct fclock_core_config {
 	u64 peers;			/* bit (id - 1), without self */
 	bool networked;			/* has `listen` */
 	struct fclock_geometry geo;	/* of the table; for formatting */
-	u8 uuid[FCLOCK_UUID_LEN];	/* for formatting: a random one */
+	u8 uuid[FCLOCK_UUID_LEN];	/* a random one, for formatting */
 	u32 trigger_timeout;		/* ms */
 	u64 cache_limit;		/* bytes, ~0ull: none */
 	char host[FCLOCK_HOST_LEN];
@@ -507,7 +507,7 @@ struct fclock_core {
 
 	u8 phase;			/* enum fclock_phase */
 	bool have_sb;			/* @sb is valid */
-	bool formatted;			/* M is known to hold superblocks */
+	bool formatted;			/* M is known to hold superblocks, of @cfg.uuid */
 	bool started;
 	/* two lists under one epoch: suspended until a newer one comes */
 	bool split_brain;
@@ -563,6 +563,11 @@ void fclock_core_destroy(struct fclock_core *core);
 
 /* ------ life: volume.c calls these */
 
+/*
+ * M has a superblock, of the volume @uuid: nothing of another one is believed. The
+ * constructor tells; later the core knows from what it reads and adopts.
+ */
+void fclock_core_formatted(struct fclock_core *core, const u8 *uuid);
 /* First resume. Everything that was submitted before waits. */
 void fclock_core_start(struct fclock_core *core);
 /* Last target goes: asks to be taken out; ends with FCLOCK_EVENT_ENDED and phase FCLOCK_LEFT. */

@@ -54,8 +54,8 @@ u32 fclock_encode_hello(struct fclock_core *core, struct fclock_peer *peer,
 	hello->node_id = core->cfg.node;
 	hello->peer_id = peer->node;
 	hello->refusal = cpu_to_le32(-refusal);
-	if (core->have_sb)
-		memcpy(hello->uuid, core->sb.uuid, sizeof(hello->uuid));
+	if (core->formatted)
+		memcpy(hello->uuid, core->cfg.uuid, sizeof(hello->uuid));
 	hello->length = cpu_to_le64(core->sb.geo.length);
 	hello->grain = cpu_to_le32(core->sb.geo.grain);
 	hello->trigger_timeout = cpu_to_le32(core->cfg.trigger_timeout);

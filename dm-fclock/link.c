@@ -89,8 +89,8 @@ static int mismatch(struct fclock_core *core, struct fclock_peer *peer,
 	    !msg->sender)
 		return -EINVAL;
 	*why = "its metadata is that of another volume";
-	if (core->have_sb && memcmp(hello->uuid, no_uuid, sizeof(no_uuid)) &&
-	    memcmp(hello->uuid, core->sb.uuid, sizeof(no_uuid)))
+	if (memcmp(hello->uuid, no_uuid, sizeof(no_uuid)) &&
+	    fclock_other_uuid(core, hello->uuid))
 		return -EMEDIUMTYPE;
 	*why = "its length or grain size differs";
 	if (le64_to_cpu(hello->length) != core->sb.geo.length ||

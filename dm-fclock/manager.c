@@ -133,7 +133,7 @@ static int format(struct fclock_volume *v)
 /*
  * Step 1. Until the core has started nobody else uses the store or read_sb.
  *
- * A superblock of another volume would have been refused by the constructor; one
+ * A superblock that does not fit would have been refused by the constructor; one
  * that another node has formatted since is looked at by the core when it reads it.
  */
 static int learn_uuid(struct fclock_volume *v)
@@ -148,6 +148,8 @@ static int learn_uuid(struct fclock_volume *v)
 		DMINFO("node %u: waits for node %u to format %pg", v->node,
 		       (unsigned int)__ffs64(lower) + 1, v->meta);
 	}
+	if (!r)
+		fclock_know_volume(v);
 	if (r && r != -ENODATA)
 		DMERR_LIMIT("node %u: superblocks on %pg cannot be read or written (%d)",
 			    v->node, v->meta, r);

@@ -231,7 +231,7 @@ static void take_empty(struct fclock_core *core)
 static void super_seen(struct fclock_core *core, const struct fclock_super *sb)
 {
 	set_md_error(core, false);
-	core->formatted = true;
+	fclock_core_formatted(core, sb->uuid);
 	/*
 	 * A starting node has no locks and no confirmations, so it may learn the
 	 * state from M. A participant adopts only what the primary announces, and
@@ -276,7 +276,8 @@ static void super_read(struct fclock_core *core, int error,
 {
 	core->reread_at = core->ops->now(core) + FCLOCK_RETRY_MS;
 	fclock_arm(core, core->reread_at);
-	if (!error && !fclock_same_geometry(core, sb))
+	if (!error && (fclock_other_uuid(core, sb->uuid) ||
+		       !fclock_same_geometry(core, sb)))
 		error = -EMEDIUMTYPE;
 	if (core->news) {
 		/* who is gone may have written after the read and before the news */

@@ -173,7 +173,7 @@ void fclock_adopt(struct fclock_core *core, const struct fclock_super *sb,
 	memcpy(&core->old, &core->sb, sizeof(core->old));
 	memcpy(&core->sb, sb, sizeof(core->sb));
 	core->have_sb = true;
-	core->formatted = true;
+	fclock_core_formatted(core, sb->uuid);
 	core->prep.number = 0;
 	primary_changed = core->old.primary_instance != sb->primary_instance;
 	trace_fclock_transition(core->cfg.node, FCLOCK_TT_ADOPT, sb->state, 0);

@@ -81,6 +81,15 @@ static int __check_unused(struct dm_target *ti, struct block_device *bdev,
 
 /* ---------------------------------------------------------- its parts */
 
+void fclock_know_volume(struct fclock_volume *v)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&v->lock, flags);
+	fclock_core_formatted(v->core, v->read_sb->uuid);
+	spin_unlock_irqrestore(&v->lock, flags);
+}
+
 static int make_core(struct fclock_volume *v, struct fclock_target *t)
 {
 	struct fclock_core_config *cfg;
@@ -99,7 +108,11 @@ static int make_core(struct fclock_volume *v, struct fclock_target *t)
 	fclock_host_set(cfg->host, utsname()->nodename);
 	v->core = fclock_core_create(cfg, &fclock_volume_ops, &v->lock);
 	kfree(cfg);
-	return v->core ? 0 : -ENOMEM;
+	if (!v->core)
+		return -ENOMEM;
+	if (v->formatted)
+		fclock_know_volume(v);
+	return 0;
 }
 
 static int make_transport(struct fclock_volume *v, struct fclock_target *t)

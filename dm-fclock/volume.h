@@ -209,6 +209,7 @@ struct fclock_volume {
 	struct fclock_flushes flushes;
 	struct bio_set pieces;		/* io.c */
 	struct fclock_super *read_sb;	/* super_wq; before the core's start manager work */
+	bool formatted;			/* M had a superblock when the volume was made */
 	struct fclock_split_job split_job[FCLOCK_SPLITS];
 	struct fclock_load_job load_job[FCLOCK_LOADS];
 };
@@ -231,6 +232,9 @@ int fclock_check_kind(struct dm_target *ti, struct block_device *bdev,
 		      unsigned int limit, const char *what);
 /* Opens the store, reads M and sets the geometry: M's, or the one to format. */
 int fclock_read_metadata(struct fclock_volume *v, struct fclock_target *t);
+
+/* volume.c: the core learns of which volume the superblock is that was read or written */
+void fclock_know_volume(struct fclock_volume *v);
 
 /* actions.c */
 extern const struct fclock_core_ops fclock_volume_ops;

@@ -417,6 +417,59 @@ static void list_with_refusal(struct kunit *test)
 	}
 }
 
+/* The constructor has read M: nothing of another volume counts from the first HELLO on. */
+static void other_volume_at_start(struct kunit *test)
+{
+	struct rig *rig = test->priv;
+	const struct fclock_wire_hello *said = rig_payload(rig);
+	struct fclock_wire_hello *hello;
+	struct fclock_msg msg = {
+		.type = FCLOCK_HELLO, .length = sizeof(*hello),
+		.sender = RIG_PEER(3), .seq = 1,
+	};
+	size_t refusal;
+	u8 uuid[FCLOCK_UUID_LEN];
+	int r;
+
+	memset(uuid, 0x77, sizeof(uuid));
+	rig_make_super(rig, 1);
+	rig->state = 5;
+	rig_do(rig, fclock_core_formatted(rig->core, uuid));
+	rig_do(rig, fclock_core_start(rig->core));
+
+	rig_do(rig, fclock_core_opened(rig->core, 1));
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 1), FCLOCK_HELLO);
+	KUNIT_EXPECT_EQ(test, memcmp(said->uuid, uuid, sizeof(uuid)), 0);
+	hello = rig_hello(rig, 1);
+	hello->uuid[3] = 0x66;
+	hello->epoch = cpu_to_le64(9);
+	hello->members = cpu_to_le64(5);
+	KUNIT_EXPECT_EQ(test, rig_says(rig, 1, FCLOCK_WELCOME, 0,
+				       sizeof(*hello)), -EMEDIUMTYPE);
+	rig_cut(rig, 1);
+	hello->node_id = 3;
+	rig_do(rig, r = fclock_core_hello(rig->core, 3, &msg, hello, rig->frame,
+					  &refusal));
+	KUNIT_EXPECT_EQ(test, r, -EMEDIUMTYPE);
+	KUNIT_EXPECT_EQ(test, rig->core->epoch, 0);
+
+	/* one that has not said which its volume is, and announces another one */
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 1));
+	rig->sb.uuid[3] = 0x66;
+	KUNIT_EXPECT_EQ(test, rig_super(rig, 1, FCLOCK_RESUME), -EPROTO);
+	/* nor is it believed when it stands on M, or when nothing does */
+	while (rig->core->reading)
+		rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	KUNIT_EXPECT_TRUE(test, rig->core->md_error);
+	rig_time(rig, FCLOCK_RETRY_MS);
+	rig_do(rig, fclock_core_super_read(rig->core, -ENODATA, &rig->sb));
+	KUNIT_EXPECT_FALSE(test, rig->core->have_sb);
+	KUNIT_EXPECT_EQ(test, rig->writes, 0);
+	rig->sb.uuid[3] = 0x77;
+	KUNIT_EXPECT_EQ(test, rig_super(rig, 1, FCLOCK_RESUME), 0);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_RUNNING);
+}
+
 /* ------------------------------------------------------------ the primary */
 
 static void super_written(struct rig *rig, int error)
@@ -1281,6 +1334,7 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(who_is_gone),
 	KUNIT_CASE(hello_refused),
 	KUNIT_CASE(list_with_refusal),
+	KUNIT_CASE(other_volume_at_start),
 	KUNIT_CASE(members_lists),
 	KUNIT_CASE(struck_unheard),
 	KUNIT_CASE(lists_disputed),

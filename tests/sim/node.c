@@ -271,7 +271,10 @@ static void forget_life(struct node *n)
 /* The constructor, which may be refused its memory at any allocation. */
 static struct fclock_core *create(struct node *n)
 {
+	static struct fclock_super seen;
+	struct fclock_core *core;
 	struct world *w = n->w;
+	int which;
 	struct fclock_core_config cfg = {
 		.node = n->id,
 		.peers = n->peers,
@@ -284,7 +287,14 @@ static struct fclock_core *create(struct node *n)
 
 	memset(cfg.uuid, 0x42, sizeof(cfg.uuid));
 	snprintf(cfg.host, sizeof(cfg.host), "host%u", n->id);
-	return fclock_core_create(&cfg, &world_ops, &n->lock);
+	core = fclock_core_create(&cfg, &world_ops, &n->lock);
+	if (core && !fclock_super_choose(w->super[0], w->super[1], &seen,
+					 &which)) {
+		spin_lock(&n->lock);
+		fclock_core_formatted(core, seen.uuid);
+		spin_unlock(&n->lock);
+	}
+	return core;
 }
 
 void node_start(struct node *n)
