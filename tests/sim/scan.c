@@ -262,8 +262,8 @@ void scan_node(struct world *w, struct node *n)
 	check_role(w, n);
 	if (n->kept_state)
 		check_kept(w, n);
-	/* who is no participant any more, or ends, has no I/O that could use them */
-	if (n->core->phase != FCLOCK_ENDING &&
+	/* who is no participant any more, ends or has left has no I/O that could use them */
+	if (n->core->phase != FCLOCK_ENDING && n->core->phase != FCLOCK_LEFT &&
 	    fclock_listed_instance(&w->truth, n->id) == n->core->instance)
 		check_cache(w, n);
 	spin_lock(&n->lock);
