@@ -45,8 +45,10 @@ static int __check_key(struct fclock_peer *p, const struct fclock_guest *g)
 		return __fclock_peer_distrust(p, FCLOCK_TK_KEYLESS, keyed ?
 					      "it demands a key and this node has none" :
 					      "it has no key");
+	/* a reload may have taken the key away since it was accepted */
 	if (!keyed)
-		return 0;
+		return fclock_addr_port(&g->from) < RESERVED_PORT_END ? 0 :
+			-EACCES;
 	r = fclock_auth_check_hello(fclock_auth_key(p->auth), &g->said);
 	if (r == -EKEYREJECTED)
 		__fclock_peer_distrust(p, FCLOCK_TK_FORGED,
