@@ -97,6 +97,18 @@ ssize_t strscpy_pad_shim(char *dst, const char *src, size_t size)
 	return len;
 }
 
+int hex2bin(u8 *to, const char *hex, size_t count)
+{
+	unsigned int byte;
+
+	for (; count--; hex += 2) {
+		if (sscanf(hex, "%2x", &byte) != 1)
+			return -EINVAL;
+		*to++ = byte;
+	}
+	return 0;
+}
+
 void *memchr_inv(const void *p, int c, size_t n)
 {
 	const u8 *b = p;

@@ -10,9 +10,14 @@
 #include <stdio.h>
 #include <linux/slab.h>
 
+struct kunit_memory {
+	struct kunit_memory *next;
+};
+
 struct kunit {
 	void *priv;
 	int failed;
+	struct kunit_memory *memory;
 	jmp_buf out;
 };
 
@@ -70,12 +75,36 @@ struct kunit_suite {
 	(test)->failed |= shim_was;					\
 } while (0)
 #define KUNIT_ASSERT_TRUE(test, c)	shim_assert(test, c, #c)
+#define KUNIT_ASSERT_FALSE(test, c)	shim_assert(test, !(c), "!" #c)
 #define KUNIT_ASSERT_EQ(test, a, b) do {				\
 	shim_compare(test, a, ==, b);					\
 	if ((test)->failed)						\
 		longjmp((test)->out, 1);				\
 } while (0)
 #define KUNIT_ASSERT_NOT_ERR_OR_NULL(test, p) shim_assert(test, p, #p)
+
+/* Freed at the end of the case. */
+static inline void *kunit_kzalloc(struct kunit *test, size_t size, gfp_t gfp)
+{
+	/* aligned as what follows it is to be */
+	struct kunit_memory *m = kzalloc(16 + size, gfp);
+
+	if (!m)
+		return NULL;
+	m->next = test->memory;
+	test->memory = m;
+	return (char *)m + 16;
+}
+
+static inline void shim_free_memory(struct kunit *test)
+{
+	struct kunit_memory *m;
+
+	while ((m = test->memory)) {
+		test->memory = m->next;
+		kfree(m);
+	}
+}
 
 /* An assertion that fails comes back here. */
 static inline void shim_case(struct kunit *test, struct kunit_case *c)
@@ -92,9 +121,11 @@ static inline int shim_suite(struct kunit_suite *suite)
 	for (c = suite->test_cases; c->run_case; c++) {
 		struct kunit test = { NULL };
 
-		if (!suite->init(&test)) {
+		if (!suite->init || !suite->init(&test)) {
 			shim_case(&test, c);
-			suite->exit(&test);
+			if (suite->exit)
+				suite->exit(&test);
+			shim_free_memory(&test);
 		} else {
 			test.failed = 1;
 		}
@@ -107,6 +138,7 @@ static inline int shim_suite(struct kunit_suite *suite)
 	return failed;
 }
 
+#define kunit_test_suite(suite)	kunit_test_suites(&suite)
 #define kunit_test_suites(suite)	\
 int main(void)				\
 {					\

@@ -56,6 +56,8 @@
 int scnprintf(char *buf, size_t size, const char *fmt, ...) __printf(3, 4);
 int vscnprintf(char *buf, size_t size, const char *fmt, va_list args);
 
+int hex2bin(u8 *to, const char *hex, size_t count);
+
 /* Aborts when a spinlock is held or a reader is inside RCU. */
 void shim_might_sleep(const char *file, int line);
 #define might_sleep()	shim_might_sleep(__FILE__, __LINE__)

@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef SHIM_LINUX_IN6_H
+#define SHIM_LINUX_IN6_H
+#include <netinet/in.h>
+#endif
