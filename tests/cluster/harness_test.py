@@ -5,9 +5,13 @@
 # by name
 import hashlib
 import os
+import subprocess
 import time
+from pathlib import Path
 
 import lib
+
+VM = Path(__file__).resolve().parents[2] / 'scripts/vm'
 
 
 def reach(c, a, b, seconds=1):
@@ -50,6 +54,12 @@ def check_exec(t, c):
     data = os.urandom(1 << 20)
     t.is_(c[1].run(['cat'], stdin=data).stdout, data,
           'a MiB goes in and comes out unchanged')
+    said = [subprocess.run([VM, 'exec', '--name', c.name, '1', '--', 'sh', '-c',
+                            'echo a; echo b; echo c'], capture_output=True,
+                           stdin=subprocess.DEVNULL) for _ in range(20)]
+    t.is_({(r.returncode, r.stdout, r.stderr) for r in said},
+          {(0, b'a\nb\nc\n', b'')},
+          'scripts/vm exec tells all of a command that ends at once')
     began = time.monotonic()
     jobs = [c[2].spawn('sleep 3; echo $$') for _ in range(6)]
     outs = {j.wait(60).out for j in jobs}
