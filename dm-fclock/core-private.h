@@ -131,6 +131,7 @@ int fclock_receive_list(struct fclock_core *core, struct fclock_peer *peer,
 			u64 epoch, u64 members);
 
 unsigned int fclock_cut_off(struct fclock_core *core);
+void fclock_state_event(struct fclock_core *core, enum fclock_volume_state was);
 
 /* frame.c */
 int fclock_make_frame(struct fclock_core *core, struct fclock_peer *peer,
@@ -275,6 +276,7 @@ void fclock_members_disputed(struct fclock_core *core);
 void fclock_members_timer(struct fclock_core *core, u64 now);
 bool fclock_member(struct fclock_core *core, unsigned int node);
 bool fclock_reads_wanted(struct fclock_core *core);
+void fclock_set_md_error(struct fclock_core *core, bool error);
 void fclock_stop_all(struct fclock_core *core);
 void fclock_begin_ending(struct fclock_core *core, const char *why);
 void fclock_check_ended(struct fclock_core *core);

@@ -499,6 +499,13 @@ enum fclock_volume_state fclock_core_volume_state(struct fclock_core *core)
 	return FCLOCK_VOLUME_ACTIVE;
 }
 
+/* Tells who waits for it, if the state is not @was any more. */
+void fclock_state_event(struct fclock_core *core, enum fclock_volume_state was)
+{
+	if (fclock_core_volume_state(core) != was)
+		core->ops->event(core, FCLOCK_EVENT_STATE, 0);
+}
+
 u64 fclock_core_split(struct fclock_core *core, unsigned int slot)
 {
 	unsigned int node;

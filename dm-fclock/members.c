@@ -186,7 +186,7 @@ bool fclock_reads_wanted(struct fclock_core *core)
 	return core->md_error || primary_gone(core, &core->sb);
 }
 
-static void set_md_error(struct fclock_core *core, bool error)
+void fclock_set_md_error(struct fclock_core *core, bool error)
 {
 	if (core->md_error != error)
 		core->ops->event(core, FCLOCK_EVENT_STATE, 0);
@@ -230,7 +230,7 @@ static void take_empty(struct fclock_core *core)
 
 static void super_seen(struct fclock_core *core, const struct fclock_super *sb)
 {
-	set_md_error(core, false);
+	fclock_set_md_error(core, false);
 	fclock_core_formatted(core, sb->uuid);
 	/*
 	 * A starting node has no locks and no confirmations, so it may learn the
@@ -264,7 +264,7 @@ static void super_seen(struct fclock_core *core, const struct fclock_super *sb)
 
 static void empty_seen(struct fclock_core *core)
 {
-	set_md_error(core, false);
+	fclock_set_md_error(core, false);
 	if (may_take(core, NULL))
 		take_empty(core);
 	else
@@ -290,7 +290,7 @@ static void super_read(struct fclock_core *core, int error,
 		if (!core->md_error)
 			fclock_say(core, "the superblock cannot be read: error %d",
 				   error);
-		set_md_error(core, true);
+		fclock_set_md_error(core, true);
 	}
 }
 
@@ -314,6 +314,8 @@ void fclock_core_super_read(struct fclock_core *core, int error,
  */
 int fclock_members_adopt(struct fclock_core *core, u64 epoch, u64 members)
 {
+	enum fclock_volume_state was = fclock_core_volume_state(core);
+
 	if (epoch < core->epoch)
 		return -ESTALE;
 	if (epoch == core->epoch)
@@ -330,6 +332,7 @@ int fclock_members_adopt(struct fclock_core *core, u64 epoch, u64 members)
 	fclock_client_retry(core);
 	fclock_owner_retry(core);
 	fclock_members_news(core);
+	fclock_state_event(core, was);
 	return 0;
 }
 

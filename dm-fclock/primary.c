@@ -490,9 +490,12 @@ static void forget_wishes(struct fclock_core *core)
 
 static void announce(struct fclock_core *core, bool resume)
 {
+	enum fclock_volume_state was = fclock_core_volume_state(core);
+
 	core->pri.resume = resume;
 	core->pri.failed = false;
 	fclock_adopt(core, &core->pri.next, resume);
+	fclock_state_event(core, was);
 	forget_wishes(core);
 	trace_fclock_transition(core->cfg.node, FCLOCK_TT_RESUME,
 				core->sb.state, core->pri.slots);
@@ -596,12 +599,12 @@ static void primary_taken(struct fclock_core *core, int error)
 	core->pri.phase = FCLOCK_PRI_IDLE;
 	if (error) {
 		fclock_say(core, "cannot become the primary: error %d", error);
-		core->md_error = true;
+		fclock_set_md_error(core, true);
 		fclock_send_all(core, FCLOCK_SEND_PING);
 		fclock_members_news(core);
 		return;
 	}
-	core->md_error = false;
+	fclock_set_md_error(core, false);
 	announce(core, false);
 	fclock_primary_kick(core);
 }

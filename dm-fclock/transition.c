@@ -165,6 +165,7 @@ static void say_owners(struct fclock_core *core)
 void fclock_adopt(struct fclock_core *core, const struct fclock_super *sb,
 		  bool ends_locks)
 {
+	enum fclock_volume_state was = fclock_core_volume_state(core);
 	bool primary_changed;
 
 	if ((core->have_sb && sb->state <= core->sb.state) ||
@@ -203,6 +204,7 @@ void fclock_adopt(struct fclock_core *core, const struct fclock_super *sb,
 	fclock_owner_retry(core);
 	if (fclock_reads_wanted(core))
 		fclock_members_news(core);
+	fclock_state_event(core, was);
 }
 
 /* --------------------------------------------------------------------- wishes */

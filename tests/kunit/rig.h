@@ -54,13 +54,25 @@ static inline struct rig *rig_of(struct fclock_core *core)
 	return container_of(core->lock, struct rig, lock);
 }
 
-/* An event is an expression about rig->core, with the lock held. */
+/*
+ * An event is an expression about rig->core, with the lock held. Whoever waits for
+ * dm events hears of every state word that it changes.
+ */
 #define rig_do(r, event) do {						\
 	struct rig *rig_r = (r);					\
 	unsigned long rig_flags;					\
+	unsigned int rig_events;					\
+	enum fclock_volume_state rig_was;				\
 									\
 	spin_lock_irqsave(&rig_r->lock, rig_flags);			\
+	rig_events = rig_r->events;					\
+	rig_r->events = 0;						\
+	rig_was = fclock_core_volume_state(rig_r->core);		\
 	event;								\
+	if (fclock_core_volume_state(rig_r->core) != rig_was)		\
+		KUNIT_EXPECT_TRUE(rig_r->test, rig_r->events &		\
+				  FCLOCK_EVENT_STATE);			\
+	rig_r->events |= rig_events;					\
 	spin_unlock_irqrestore(&rig_r->lock, rig_flags);		\
 } while (0)
 

@@ -88,6 +88,30 @@ static void abort_keeps(struct kunit *test)
 	rig_done(rig, &w);
 }
 
+static enum fclock_volume_state state_of(struct rig *rig)
+{
+	enum fclock_volume_state state;
+
+	rig_do(rig, state = fclock_core_volume_state(rig->core));
+	return state;
+}
+
+/* A view that leaves nobody to split, or somebody again: rig_do() wants an event. */
+static void view_is_told(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+
+	KUNIT_EXPECT_EQ(test, state_of(rig), FCLOCK_VOLUME_ACTIVE);
+	rig->sb.owners = 0;
+	rig_prepare(rig, 1, 6, FCLOCK_VIEW, 0);
+	resume(rig, 6, FCLOCK_RESUME);
+	KUNIT_EXPECT_EQ(test, state_of(rig), FCLOCK_VOLUME_SUSPENDED);
+	rig->sb.owners = 1;
+	rig_prepare(rig, 1, 7, FCLOCK_VIEW, 0);
+	resume(rig, 7, FCLOCK_RESUME);
+	KUNIT_EXPECT_EQ(test, state_of(rig), FCLOCK_VOLUME_ACTIVE);
+}
+
 static void gates_of_kinds(struct kunit *test)
 {
 	static const struct {
@@ -1323,6 +1347,7 @@ static int transition_test_init(struct kunit *test)
 static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(drains_first),
 	KUNIT_CASE(abort_keeps),
+	KUNIT_CASE(view_is_told),
 	KUNIT_CASE(gates_of_kinds),
 	KUNIT_CASE(prepare_numbers),
 	KUNIT_CASE(superblock_numbers),

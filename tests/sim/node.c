@@ -172,6 +172,8 @@ void node_ask(struct node *n, u8 kind, u16 slots, u32 rate)
 
 static void op_event(struct fclock_core *core, unsigned int events, u16 slots)
 {
+	if (events & FCLOCK_EVENT_STATE)
+		node_of(core)->told = true;
 }
 
 static const struct fclock_core_ops world_ops = {
@@ -254,6 +256,8 @@ u64 node_cache_limit(struct world *w)
 static void forget_life(struct node *n)
 {
 	n->life++;
+	n->words = 0;
+	n->told = false;
 	INIT_LIST_HEAD(&n->woken);
 	n->leaving = false;
 	n->timer_at = W_NEVER;

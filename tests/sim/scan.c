@@ -416,3 +416,29 @@ bool scan_quiet(struct world *w, char *why, size_t size)
 	}
 	return true;
 }
+
+/*
+ * After each event of a node: whoever waits for its dm events has heard if a word of
+ * its status or a generation is another one.
+ */
+void scan_events(struct world *w, struct node *n)
+{
+	const struct fclock_super *sb;
+	u64 words;
+	unsigned int s;
+
+	if (!n->core)
+		return;
+	sb = &n->core->sb;
+	spin_lock(&n->lock);
+	words = 1 + fclock_core_volume_state(n->core);
+	spin_unlock(&n->lock);
+	for (s = 0; s < w->cls->slots; s++)
+		words = words * 1000003 + sb->slot[s].generation * 4 +
+			sb->slot[s].state;
+	if (n->words && n->words != words && !n->told)
+		w_fail(w, "n%u: its state is another one and no event says so",
+		       n->id);
+	n->words = words;
+	n->told = false;
+}

@@ -241,6 +241,8 @@ static void step(struct world *w)
 	e.fn(w, &e);
 	if (!w->scale)
 		look_at_background(w, &e);
+	if (!w->scale && e.node)
+		scan_events(w, e.node);
 	if (!(w->nr_events % 16))
 		shim_rcu_run();
 	if (!w->scale && !(w->nr_events % SCAN_EVERY))

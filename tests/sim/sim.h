@@ -214,6 +214,8 @@ struct node {
 	bool fenced;			/* alive, but cut off from the devices */
 	u64 thaw;			/* frozen until */
 	u64 timer_at;
+	u64 words;			/* of its status, when it was looked at; 0: not yet */
+	bool told;			/* by a dm event since */
 	u64 peers;			/* that its table names */
 	u16 attached, detaching;
 	unsigned long *bits[W_SLOTS];
@@ -556,6 +558,7 @@ void oracle_begins(struct world *w, struct node *n, const char *what);
 
 void scan_node(struct world *w, struct node *n);
 void scan_view(struct world *w);
+void scan_events(struct world *w, struct node *n);
 bool scan_quiet(struct world *w, char *why, size_t size);
 void scan_tell(struct world *w);
 
