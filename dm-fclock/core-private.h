@@ -24,6 +24,13 @@
 	pr_warn_ratelimited("device-mapper: fclock: node %u: " fmt "\n", \
 			    (core)->cfg.node, ##__VA_ARGS__)
 
+/* "0,2" */
+struct fclock_slot_list {
+	char text[FCLOCK_MAX_SLOTS * 3];
+};
+
+struct fclock_slot_list fclock_list_slots(u16 slots);
+
 static inline struct fclock_peer *fclock_self(struct fclock_core *core)
 {
 	return &core->peer[core->cfg.node];

@@ -462,6 +462,19 @@ void fclock_core_timer(struct fclock_core *core)
 
 /* -------------------------------------------------------------------- status */
 
+struct fclock_slot_list fclock_list_slots(u16 slots)
+{
+	struct fclock_slot_list list = { "" };
+	size_t n = 0;
+	unsigned int s;
+
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+		if (slots & BIT(s))
+			n += scnprintf(list.text + n, sizeof(list.text) - n,
+				       "%s%u", n ? "," : "", s);
+	return list;
+}
+
 /**
  * fclock_cut_off - for which participant does I/O of this node wait?
  *

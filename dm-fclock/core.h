@@ -489,6 +489,7 @@ struct fclock_core_config {
 	u32 trigger_timeout;		/* ms */
 	u64 cache_limit;		/* bytes, ~0ull: none */
 	char host[FCLOCK_HOST_LEN];
+	char origin[32];		/* A's name, for the log */
 };
 
 struct fclock_stats {			/* since creation or reset_stats */
@@ -536,6 +537,7 @@ struct fclock_core {
 	u64 reread_at;			/* reading M, 0: not wanted */
 	u64 ping_at;
 	u64 said_waiting;		/* for whom the log already said we wait */
+	u16 said_unowned;		/* active slots without an owner that it named */
 	bool reading;
 	/* since that read began: it proves nothing about the role */
 	bool news;

@@ -110,7 +110,7 @@ static int message_members(struct fclock_target *t, char **argv)
 	struct fclock_volume *v = t->volume;
 	struct dm_target *ti = t->ti;
 	unsigned long flags;
-	u64 epoch, known, members;
+	u64 epoch, known, members, strange;
 	int r;
 
 	if (v->manager) {
@@ -118,8 +118,10 @@ static int message_members(struct fclock_target *t, char **argv)
 				v->cluster);
 		return -EPERM;
 	}
-	if (kstrtou64(argv[1], 10, &epoch) || !epoch) {
-		fclock_complain(ti, "epoch %s is not a number above 0", argv[1]);
+	if (kstrtou64(argv[1], 10, &epoch) || !epoch ||
+	    epoch > FCLOCK_EPOCH_MAX) {
+		fclock_complain(ti, "epoch %s is not a number from 1 to %llu",
+				argv[1], FCLOCK_EPOCH_MAX);
 		return -EINVAL;
 	}
 	r = parse_members(ti, argv[2], &members);
@@ -127,6 +129,7 @@ static int message_members(struct fclock_target *t, char **argv)
 		return r;
 	spin_lock_irqsave(&v->lock, flags);
 	known = v->core->epoch;
+	strange = members & ~(v->core->cfg.peers | BIT_ULL(v->node - 1));
 	r = fclock_core_members(v->core, epoch, members);
 	spin_unlock_irqrestore(&v->lock, flags);
 	switch (r) {
@@ -141,8 +144,8 @@ static int message_members(struct fclock_target *t, char **argv)
 				epoch, known);
 		break;
 	default:
-		fclock_complain(ti, "members of epoch %llu name a node that is not configured (%d)",
-				epoch, r);
+		fclock_complain(ti, "members of epoch %llu: node %u is not configured here",
+				epoch, (unsigned int)__ffs64(strange) + 1);
 	}
 	return r;
 }

@@ -345,13 +345,12 @@ static int ask_refused(struct fclock_core *core,
 	if (asked->kind != FCLOCK_ASK_TRIGGER)
 		return 0;
 	node = first_unattached(core, asked->slots);
-	if (node) {
-		snprintf(text, size,
-			 "node %u does not have all of slots 0x%x attached",
-			 node, asked->slots);
-		return -ENODEV;
-	}
-	return 0;
+	if (!node)
+		return 0;
+	snprintf(text, size, "node %u does not have slot %s attached", node,
+		 fclock_list_slots(asked->slots &
+				   ~core->sb.part[node - 1].attached).text);
+	return -ENODEV;
 }
 
 /* The superblock says already what @asked wants. */

@@ -142,8 +142,8 @@ void fclock_owner_fail(struct fclock_core *core, u16 slots)
 	slots &= fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
 	if (!(slots & ~core->own.failing))
 		return;
-	fclock_say(core, "cannot keep the copies of slots 0x%x: taking them offline",
-		   slots);
+	fclock_say(core, "cannot keep the copy of slot %s: taking it offline",
+		   fclock_list_slots(slots).text);
 	core->own.failing |= slots;
 	fclock_wish(core);
 }

@@ -152,10 +152,12 @@ static void adopt_phase(struct fclock_core *core)
 static void say_owners(struct fclock_core *core)
 {
 	u16 active = fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
+	u16 unowned = core->sb.owners ? 0 : active;
 
-	if (active && !core->sb.owners && core->old.owners)
-		fclock_say(core, "no participant has all active slots 0x%x attached: writes of unsplit grains wait",
-			   active);
+	if (unowned & ~core->said_unowned)
+		fclock_say(core, "no participant has a copy device for slot %s attached: writes of unsplit grains of %s wait",
+			   fclock_list_slots(unowned).text, core->cfg.origin);
+	core->said_unowned = unowned;
 }
 
 /**

@@ -106,6 +106,7 @@ static int make_core(struct fclock_volume *v, struct fclock_target *t)
 	cfg->cache_limit = t->args.has_cache_limit ?
 		t->args.cache_limit << 10 : ~0ull;
 	fclock_host_set(cfg->host, utsname()->nodename);
+	snprintf(cfg->origin, sizeof(cfg->origin), "%pg", v->origin);
 	v->core = fclock_core_create(cfg, &fclock_volume_ops, &v->lock);
 	kfree(cfg);
 	if (!v->core)
