@@ -227,7 +227,7 @@ def slow(a):
 def flood(a):
     """As many connections as it can, at once and again, that say nothing."""
     end = time.monotonic() + a.args.seconds
-    held, made, kept = {}, 0, 0
+    held, made = {}, 0
     poll = select.epoll()
 
     def enough():
@@ -247,10 +247,9 @@ def flood(a):
         for fd, _ in poll.poll(0.02):
             poll.unregister(fd)
             held.pop(fd).close()
-        kept = max(kept, len(held))
     for s in held.values():
         s.close()
-    facts('flood', made=made, held=kept)
+    facts('flood', made=made)
 
 
 def resets(a):
