@@ -22,6 +22,7 @@ class Joiner:
     def __init__(self, out=sys.stdout):
         self.out = out
         self.number = self.passed = self.failed = self.skipped = 0
+        self.whole = threading.Lock()   # what one Held says stays together
         self._lock = threading.Lock()
 
     def line(self, text):
@@ -47,6 +48,28 @@ class Joiner:
         print(f'# {self.passed} passed, {self.failed} failed, '
               f'{self.skipped} skipped', file=self.out, flush=True)
         return 1 if self.failed or not self.number else 0
+
+
+class Held:
+    """A Joiner that keeps what it is told until another may say all of it at once."""
+
+    def __init__(self, joiner):
+        self.joiner, self.said = joiner, []
+
+    def line(self, text):
+        self.said.append(('line', (text,)))
+
+    def result(self, *args):
+        self.said.append(('result', args))
+
+    def file(self, name):
+        return File(self, name)
+
+    def release(self):
+        with self.joiner.whole:
+            for how, args in self.said:
+                getattr(self.joiner, how)(*args)
+        self.said = []
 
 
 class File:
