@@ -282,6 +282,42 @@ def first(devices, args):
                     'commit': 'fclock-origin, grains in one commit'})
 
 
+# ---- background copy ----
+
+RATES = (1024, 4096, 16384)    # KiB/s
+MISSES = 256
+
+
+def misses(rate):
+    """(seconds for one, grains copied beside them)"""
+    message('one', 'copy_rate', '0', str(rate))
+    message('one', 'trigger', '0')
+    message('one', 'reset_stats')
+    took = fio.run(['one'], {'rw': 'randwrite', 'bs': '64k', 'iodepth': 1,
+                             'size': f'{SIZE // 2}k', 'number_ios': MISSES})[0]
+    st = status('one')
+    message('one', 'copy_rate', '0', '0')
+    return took, int(st['grains_copied']) - MISSES
+
+
+def background(devices, args):
+    """Misses that meet a grain copied already are fewer than one in four."""
+    devices('one')
+    table = fio.Table('first writes of grains of A, 64 KiB, at random, '
+                      'one at a time; copy_rate 0 = 1')
+    for _ in range(args.rounds):
+        for rate in RATES:
+            before, none = misses(0)
+            took, beside = misses(rate)
+            after, _ = misses(0)
+            if none or beside < 1 or beside > MISSES:
+                raise SystemExit(f'rate {rate}: {beside} grains beside')
+            table.add(rate, (before + after) / 2 / took)
+            table.add(-rate, beside / MISSES)
+    table.show({n: t for r in RATES for n, t in (
+        (r, f'copy_rate {r}'), (-r, '  grains copied beside one write'))})
+
+
 # ---- triggers ----
 
 def trigger_us(name, size):
@@ -365,7 +401,8 @@ def messages(devices, args):
         table.show({'keyed2': 'with a key'})
 
 
-OTHERS = {'first': first, 'trigger': trigger, 'messages': messages}
+OTHERS = {'first': first, 'background': background, 'trigger': trigger,
+          'messages': messages}
 
 
 def main():
