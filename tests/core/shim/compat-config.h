@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What scripts/compat-probe answers of a kernel. */
+#define FCLOCK_HAVE_SHRINKER_ALLOC
