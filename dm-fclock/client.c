@@ -322,7 +322,7 @@ static void client_try(struct fclock_core *core, struct fclock_waiter *w)
 	}
 	if (path == FCLOCK_PATH_FAIL)
 		client_wake(core, w, FCLOCK_FAIL, w->last, NULL);
-	else if (path == FCLOCK_PATH_PASS)
+	else if (path == FCLOCK_PATH_PASS || w->io == FCLOCK_IO_FLUSH)
 		client_wake(core, w, FCLOCK_GO, w->last, NULL);
 	else if (w->io == FCLOCK_IO_DISCARD)
 		client_try_discard(core, w);

@@ -53,6 +53,7 @@ enum fclock_io {
 	FCLOCK_IO_READ,			/* of a copy; reads of A never come here */
 	FCLOCK_IO_WRITE,		/* and write-zeroes */
 	FCLOCK_IO_DISCARD,
+	FCLOCK_IO_FLUSH,		/* of a copy, behind its closed gate */
 };
 
 enum fclock_verdict {

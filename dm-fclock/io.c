@@ -123,30 +123,6 @@ static int classify(const struct bio *bio)
 }
 
 /*
- * Everything on M that flushed data depends on is durable already, so a flush is
- * only the device's. It changes no data, so it passes closed gates too; but a
- * copy device is left alone while its slot is idle or offline.
- */
-static int map_flush(struct fclock_target *t, struct fclock_bio *io)
-{
-	struct fclock_volume *v = t->volume;
-	struct percpu_ref *gate = &v->gate[t->map].ref;
-
-	if (t->target == FCLOCK_TARGET_A)
-		return DM_MAPIO_REMAPPED;
-	/* counted where it can be, so that a stop waits for it */
-	if (percpu_ref_tryget_live(gate))
-		io->gate = gate;
-	if (READ_ONCE(v->core->path[t->map]) == FCLOCK_PATH_FAIL) {
-		if (io->gate)
-			percpu_ref_put(gate);
-		io->gate = NULL;
-		return DM_MAPIO_KILL;
-	}
-	return DM_MAPIO_REMAPPED;
-}
-
-/*
  * A noflush suspend sets its mark before presuspend, which takes the lock and
  * calls every waiter back: looked at under the lock, nobody slips through.
  */
@@ -163,6 +139,38 @@ static int submit_waiter(struct fclock_bio *io)
 	}
 	spin_unlock_irqrestore(&v->lock, flags);
 	return r;
+}
+
+/*
+ * Everything on M that flushed data depends on is durable already, so a flush is
+ * only the device's. One of A passes closed gates, too. A copy device is left alone
+ * while its slot is idle or offline, and behind a closed gate a flush waits as all other
+ * I/O does: when a stop has ended none may be under way.
+ */
+static int map_flush(struct fclock_target *t, struct fclock_bio *io)
+{
+	struct fclock_volume *v = t->volume;
+	struct percpu_ref *gate = &v->gate[t->map].ref;
+
+	if (t->target == FCLOCK_TARGET_A)
+		return DM_MAPIO_REMAPPED;
+	if (!percpu_ref_tryget_live(gate)) {
+		io->t = t;
+		io->waiter.target = t->target;
+		io->waiter.io = FCLOCK_IO_FLUSH;
+		io->waiter.first = 0;
+		io->waiter.last = 0;
+		return submit_waiter(io) ? DM_MAPIO_REQUEUE :
+					   DM_MAPIO_SUBMITTED;
+	}
+	/* as in pass_gate() */
+	smp_rmb();
+	if (READ_ONCE(v->core->path[t->map]) == FCLOCK_PATH_FAIL) {
+		percpu_ref_put(gate);
+		return DM_MAPIO_KILL;
+	}
+	io->gate = gate;
+	return DM_MAPIO_REMAPPED;
 }
 
 static int map_miss(struct fclock_target *t, struct fclock_bio *io,

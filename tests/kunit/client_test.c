@@ -470,6 +470,33 @@ static void requeue(struct kunit *test)
 	expect_woken(rig, 2, &p, FCLOCK_REQUEUE, 2);
 }
 
+/* A flush of a copy waits behind its gate, asks nobody, and goes by what the slot is then. */
+static void flush_at_a_gate(struct kunit *test)
+{
+	struct rig *rig = begin(test);
+	struct fclock_waiter w;
+
+	rig_prepare(rig, 1, 6, FCLOCK_STOP, 1);
+	rig_gated(rig);
+	rig_submit(rig, &w, 0, FCLOCK_IO_FLUSH, 0, 0);
+	expect_woken(rig, 0, &w, 0xee, 0);
+	rig->sb.state = 7;
+	rig_super(rig, 1, FCLOCK_ABORT);
+	expect_woken(rig, 1, &w, FCLOCK_GO, 1);
+	/* counted: the next stop waits for its end */
+	rig_silence(rig, 1);
+	rig_prepare(rig, 1, 8, FCLOCK_STOP, 1);
+	rig_gated(rig);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 1), 0);
+	rig_done(rig, &w);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 1), FCLOCK_PREPARED);
+	rig_submit(rig, &w, 0, FCLOCK_IO_FLUSH, 0, 0);
+	rig->sb.state = 8;
+	rig->sb.slot[0].state = FCLOCK_SLOT_IDLE;
+	rig_super(rig, 1, FCLOCK_RESUME);
+	expect_woken(rig, 2, &w, FCLOCK_FAIL, 1);
+}
+
 static struct kunit_case client_cases[] = {
 	KUNIT_CASE(shared_lock),
 	KUNIT_CASE(confirmation),
@@ -489,6 +516,7 @@ static struct kunit_case client_cases[] = {
 	KUNIT_CASE(without_cache),
 	KUNIT_CASE(slot_states),
 	KUNIT_CASE(requeue),
+	KUNIT_CASE(flush_at_a_gate),
 	{}
 };
 
