@@ -25,6 +25,7 @@
 #include "crash.h"
 
 #define HELD	64		/* late ends at once */
+#define NO_TIME	UINT64_MAX
 
 struct event *events;
 uint32_t nr_events;
@@ -37,13 +38,14 @@ static struct disk {
 	int nbd, sock, kernel_sock;
 	char path[32];
 	uint8_t *mem;
-	atomic_bool fail_writes, fail_flushes;
+	atomic_bool fail_writes;
+	_Atomic enum array_flushes flushes;
 	pthread_t doit;
 } disks[DISKS];
 
 /* An end that is to come. */
 static struct held {
-	uint64_t due;			/* us; 0: free */
+	uint64_t due;			/* us; 0: free, NO_TIME: a flush that is held */
 	unsigned int disk;
 	uint32_t request;		/* its event, NEVER: a read */
 	uint64_t cookie;
@@ -154,22 +156,36 @@ static void end_request(const struct held *h)
 	transfer(disks[h->disk].sock, &reply, sizeof(reply), true);
 }
 
-/* Now, or a little later if there is room to remember it. */
-static void end_some_time(struct held h)
+static bool hold(struct held h, uint64_t due)
 {
-	uint64_t late = 0;
 	unsigned int i;
 
-	if (h.request != NEVER && !(rnd(&random_state) % 8))
-		late = rnd(&random_state) % 4000;
-	for (i = 0; late && i < HELD; i++) {
+	for (i = 0; i < HELD; i++) {
 		if (held[i].due)
 			continue;
 		held[i] = h;
-		held[i].due = now_us() + late;
-		return;
+		held[i].due = due;
+		return true;
 	}
-	end_request(&h);
+	return false;
+}
+
+/* Now, or a little later if there is room to remember it. */
+static void end_some_time(struct held h)
+{
+	if (rnd(&random_state) % 8 ||
+	    !hold(h, now_us() + rnd(&random_state) % 4000))
+		end_request(&h);
+}
+
+static void end_flush(struct held h)
+{
+	enum array_flushes how = disks[h.disk].flushes;
+
+	h.failed = how == FLUSHES_FAIL;
+	h.request = log_request(EV_FLUSH, h.disk, 0, 0, false, NULL);
+	if (how != FLUSHES_ARE_HELD || !hold(h, NO_TIME))
+		end_some_time(h);
 }
 
 static bool serve(unsigned int n)
@@ -203,31 +219,39 @@ static bool serve(unsigned int n)
 		end_some_time(h);
 		return true;
 	case NBD_CMD_FLUSH:
-		h.failed = d->fail_flushes;
-		h.request = log_request(EV_FLUSH, n, 0, 0, false, NULL);
-		end_some_time(h);
+		end_flush(h);
 		return true;
 	}
 	return false;		/* NBD_CMD_DISC */
 }
 
+static bool is_due(const struct held *h, uint64_t now)
+{
+	return h->due == NO_TIME ? disks[h->disk].flushes != FLUSHES_ARE_HELD :
+		h->due <= now;
+}
+
 /* Returns ms until the next one. */
 static int end_due(void)
 {
-	uint64_t now = now_us(), next = UINT64_MAX;
+	uint64_t now = now_us(), next = NO_TIME;
+	struct held h;
 	unsigned int i;
 
 	for (i = 0; i < HELD; i++) {
 		if (!held[i].due)
 			continue;
-		if (held[i].due <= now) {
+		if (is_due(&held[i], now)) {
+			h = held[i];
 			held[i].due = 0;
-			end_request(&held[i]);
+			if (h.due == NO_TIME)
+				h.failed = disks[h.disk].flushes == FLUSHES_FAIL;
+			end_request(&h);
 		} else if (held[i].due < next) {
 			next = held[i].due;
 		}
 	}
-	return next == UINT64_MAX ? 100 : (int)((next - now) / 1000 + 1);
+	return next == NO_TIME ? 20 : (int)((next - now) / 1000 + 1);
 }
 
 static void *serve_all(void *unused)
@@ -310,9 +334,9 @@ void array_fail_writes(unsigned int disk, bool fail)
 	disks[disk].fail_writes = fail;
 }
 
-void array_fail_flushes(unsigned int disk, bool fail)
+void array_flushes(unsigned int disk, enum array_flushes how)
 {
-	disks[disk].fail_flushes = fail;
+	disks[disk].flushes = how;
 }
 
 const void *array_peek(unsigned int disk)

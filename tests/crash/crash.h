@@ -52,9 +52,11 @@ uint32_t log_mark(void);
 
 void array_start(const char *nbd, const uint32_t sectors[DISKS], uint64_t seed);
 void array_preset(unsigned int disk, const void *data);
-/* Of @disk, until told otherwise. */
+/* Of @disk, until told otherwise. What is held ends, or fails, when no more are held. */
+enum array_flushes { FLUSHES_WORK, FLUSHES_ARE_HELD, FLUSHES_FAIL };
+
 void array_fail_writes(unsigned int disk, bool fail);
-void array_fail_flushes(unsigned int disk, bool fail);
+void array_flushes(unsigned int disk, enum array_flushes how);
 /* What a read would see. */
 const void *array_peek(unsigned int disk);
 const char *array_path(unsigned int disk);
@@ -118,7 +120,8 @@ extern struct flush_op *flushes;
 extern struct slot_op *slot_ops;
 extern uint32_t nr_writes, nr_flushes, nr_slot_ops;
 extern uint32_t formatted;	/* the first node was active */
-extern uint32_t fenced;		/* an owner was cut off, the last time */
+extern uint32_t fenced, fenced_end; /* an owner had died, nobody could flush M */
+extern uint32_t fenced_active;	/* slots that went on after that */
 
 /* @rounds of things that happen, in each about @nr writes of each of six writers. */
 void load_run(uint64_t seed, unsigned int rounds, unsigned int nr);

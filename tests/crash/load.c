@@ -25,7 +25,7 @@ struct write_op *writes;
 struct flush_op *flushes;
 struct slot_op *slot_ops;
 uint32_t nr_writes, nr_flushes, nr_slot_ops;
-uint32_t formatted = NEVER, fenced;
+uint32_t formatted = NEVER, fenced, fenced_end, fenced_active;
 
 static pthread_mutex_t ops_lock = PTHREAD_MUTEX_INITIALIZER;
 /* No two writes of one unit at once, so that a sector's writes have an order. */
@@ -111,9 +111,34 @@ static const char *linear_path(unsigned int node, unsigned int disk, char *buf)
 	return dm_path(name(dev, linear[disk], node), buf, 32);
 }
 
+static void attach(unsigned int node, unsigned int slot)
+{
+	char m[32], b[32], params[128], copy[16];
+	int r;
+
+	snprintf(params, sizeof(params), "%s %u %s",
+		 linear_path(node, DISK_M, m), slot,
+		 linear_path(node, DISK_B0 + slot, b));
+	snprintf(copy, sizeof(copy), "c%u%u", node, slot);
+	r = dm_create(copy, LENGTH, "fclock-copy", params);
+	if (r)
+		die("%s: %s: %s", copy, params, strerror(-r));
+}
+
+static void detach(unsigned int node, unsigned int slot)
+{
+	char copy[16];
+	int r;
+
+	snprintf(copy, sizeof(copy), "c%u%u", node, slot);
+	r = dm_remove(copy);
+	if (r)
+		die("%s: %s", copy, strerror(-r));
+}
+
 static void node_up(unsigned int node)
 {
-	char m[32], dev[32], params[512], origin[16], copy[16];
+	char m[32], dev[32], params[512], origin[16];
 	unsigned int s, p, n, words = 4 + 3 * (NODES - 1) + 2;
 	int r;
 
@@ -128,14 +153,8 @@ static void node_up(unsigned int node)
 	r = dm_create(name(origin, "o", node), LENGTH, "fclock-origin", params);
 	if (r)
 		die("%s: %s: %s", origin, params, strerror(-r));
-	for (s = 0; s < SLOTS; s++) {
-		snprintf(params, sizeof(params), "%s %u %s", m, s,
-			 linear_path(node, DISK_B0 + s, dev));
-		snprintf(copy, sizeof(copy), "c%u%u", node, s);
-		r = dm_create(copy, LENGTH, "fclock-copy", params);
-		if (r)
-			die("%s: %s: %s", copy, params, strerror(-r));
-	}
+	for (s = 0; s < SLOTS; s++)
+		attach(node, s);
 	up[node] = true;
 }
 
@@ -145,12 +164,8 @@ static void node_down(unsigned int node)
 	unsigned int s;
 	int r;
 
-	for (s = 0; s < SLOTS; s++) {
-		snprintf(dev, sizeof(dev), "c%u%u", node, s);
-		r = dm_remove(dev);
-		if (r)
-			die("%s: %s", dev, strerror(-r));
-	}
+	for (s = 0; s < SLOTS; s++)
+		detach(node, s);
 	r = dm_remove(name(dev, "o", node));
 	if (r)
 		die("%s: %s", dev, strerror(-r));
@@ -223,7 +238,7 @@ static void say_members(void)
 
 static struct writer {
 	pthread_t thread;
-	unsigned int node, count;
+	unsigned int node, count, slots;
 	uint64_t random;
 	bool runs;
 } writers[NODES + 1][WRITERS];
@@ -316,27 +331,28 @@ static void *writer(void *data)
 	char dev[16];
 
 	fd[0] = dm_open(name(dev, "o", w->node));
-	for (i = 0; i < SLOTS; i++) {
+	for (i = 0; i < w->slots; i++) {
 		snprintf(dev, sizeof(dev), "c%u%u", w->node, i);
 		fd[1 + i] = dm_open(dev);
 	}
 	for (i = 0; i < w->count; i++) {
 		target = rnd(&w->random) % 6;
-		if (target >= TARGETS)
+		if (target > w->slots)
 			target = 0;
 		write_somewhere(w, target, fd[target], buf);
 		if (rnd(&w->random) % 4 == 0)
 			flush(target, fd[target]);
 		if (rnd(&w->random) % 4 == 0)
-			read_somewhere(w, fd[1 + i % SLOTS], buf);
+			read_somewhere(w, fd[1 + i % w->slots], buf);
 	}
-	for (i = 0; i < TARGETS; i++)
+	for (i = 0; i <= w->slots; i++)
 		close(fd[i]);
 	free(buf);
 	return NULL;
 }
 
-static void start_writers(unsigned int node, unsigned int count)
+static void start_writers(unsigned int node, unsigned int count,
+			  unsigned int slots)
 {
 	unsigned int i;
 
@@ -345,6 +361,7 @@ static void start_writers(unsigned int node, unsigned int count)
 
 		w->node = node;
 		w->count = count;
+		w->slots = slots;
 		w->random = rnd(&random_state);
 		w->runs = true;
 		pthread_create(&w->thread, NULL, writer, w);
@@ -361,14 +378,19 @@ static void end_writers(unsigned int node)
 	memset(writers[node], 0, sizeof(writers[node]));
 }
 
-/* On all nodes but @not. */
-static void start_all(unsigned int not, unsigned int count)
+/* On all nodes but @not, to A and the first @slots copies. */
+static void start_some(unsigned int not, unsigned int count, unsigned int slots)
 {
 	unsigned int node;
 
 	for (node = 1; node <= NODES; node++)
 		if (up[node] && node != not)
-			start_writers(node, count);
+			start_writers(node, count, slots);
+}
+
+static void start_all(unsigned int not, unsigned int count)
+{
+	start_some(not, count, SLOTS);
 }
 
 static void end_all(void)
@@ -448,45 +470,114 @@ static void leave_and_return(unsigned int node)
 	together();
 }
 
-/* By the newest superblock (Documentation/on-disk.rst). */
-static unsigned int owner(void)
+/* Documentation/on-disk.rst */
+static const void *newest_superblock(void)
 {
 	const uint64_t *m = array_peek(DISK_M);
-	unsigned int state = 16 / 8, owners = 88 / 8, other = 4096 / 8;
+	unsigned int state = 16 / 8, other = 4096 / 8;
 
-	return __builtin_ctzll(m[(m[other + state] > m[state] ? other : 0) +
-				 owners]) + 1;
+	return m[other + state] > m[state] ? m + other : m;
+}
+
+/* Bit 0 is node 1. */
+static uint64_t owners(void)
+{
+	return ((const uint64_t *)newest_superblock())[88 / 8];
+}
+
+static unsigned int primary(void)
+{
+	return ((const uint8_t *)newest_superblock())[104];
+}
+
+/* Who lacks an active copy owns nothing. */
+static void only_owner(unsigned int node)
+{
+	uint64_t give_up = now_ms() + 60000;
+	unsigned int other;
+
+	for (other = 1; other <= NODES; other++)
+		if (other != node)
+			detach(other, SLOTS - 1);
+	while (owners() != 1ULL << (node - 1)) {
+		if (now_ms() > give_up)
+			die("owners are still %#llx",
+			    (unsigned long long)owners());
+		nap(2000);
+	}
+}
+
+static bool is_active(unsigned int slot)
+{
+	char dev[16], text[1024];
+
+	snprintf(dev, sizeof(dev), "c%u%u", any_node(), slot);
+	return !dm_status(dev, text, sizeof(text)) &&
+		!strncmp(text, "active ", 7);
+}
+
+static void command(const char *text)
+{
+	if (system(text))
+		die("%s", text);
+}
+
+/* From the others, or they would mark copies offline for it. */
+static void cut_off(unsigned int node)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text),
+		 "nft 'table inet cut { chain in { type filter hook input priority 0; ip saddr 127.0.0.%u drop; ip daddr 127.0.0.%u drop; }; }'",
+		 node, node);
+	command(text);
 }
 
 /*
- * The lowest owner is cut off while it commits: what it wrote to M and could not flush is seen
- * by the next owner, and is not durable unless that one flushes M. The other owners
- * have the same M: one that commits meanwhile takes the slots offline.
+ * The owner is cut off while it commits: what it wrote to M and could not flush is seen
+ * by the next owner, and is not durable unless that one flushes M. Meanwhile no flush of
+ * M ends, so whoever goes on without one is found. Nobody else may flush M: one owner,
+ * who is not the primary, as the next primary flushes it as well.
  */
 static void fence_and_return(void)
 {
 	struct slot_op op = { .kind = OP_FAIL, .slots = 3, .ok = true };
-	unsigned int node = owner();
+	unsigned int node, other, slot;
 
-	start_all(node, per_round);
+	do {
+		node = any_node();
+	} while (node == primary());
+	only_owner(node);
+	start_some(node, per_round, SLOTS - 1);
 	nap(30000 + rnd(&random_state) % 40000);
 	op.begin = log_mark();
 	op.end = op.begin;
 	add_slot_op(&op);
-	array_fail_flushes(DISK_M, true);
+	array_flushes(DISK_M, FLUSHES_ARE_HELD);
 	nap(10000 + rnd(&random_state) % 10000);
+	cut_off(node);
+	array_flushes(DISK_M, FLUSHES_FAIL);
 	make_linear(node, true, false);
+	array_flushes(DISK_M, FLUSHES_ARE_HELD);
 	fenced = log_mark();
-	array_fail_flushes(DISK_M, false);
 	up[node] = false;
 	say_members();
+	for (other = 1; other <= NODES; other++)
+		if (other != node)
+			attach(other, SLOTS - 1);
+	nap(200000);
+	fenced_end = log_mark();
+	array_flushes(DISK_M, FLUSHES_WORK);
 	end_all();
 	up[node] = true;
 	node_down(node);
+	command("nft delete table inet cut");
 	make_linear(node, true, true);
 	node_up(node);
 	say_members();
 	together();
+	for (slot = 0; slot < SLOTS; slot++)
+		fenced_active += is_active(slot);
 }
 
 /* The array loses a copy device for a while. */

@@ -23,7 +23,6 @@
 #define SLICE_SECTORS	128		/* a bitmap block for each slot */
 #define CHUNK		128u		/* of a large write, sectors */
 #define MANY		1000		/* points at least, when no number is given */
-#define BEGINNING	300		/* events after the death of an owner */
 #define COMPLAINTS	10
 
 static const char *ram;
@@ -188,8 +187,8 @@ static uint32_t any_time(unsigned int i)
 	case 3:				/* a message was answered */
 		return slot_ops[rnd(&random_state) % nr_slot_ops].end + 1;
 	case 4:				/* another owner begins */
-		if (fenced && fenced + BEGINNING < nr_events)
-			return fenced + rnd(&random_state) % BEGINNING;
+		if (fenced < fenced_end)
+			return fenced + rnd(&random_state) % (fenced_end - fenced);
 	}
 	return rnd(&random_state) % (nr_events + 1);
 }
@@ -498,12 +497,12 @@ static void report(uint64_t began, uint64_t recorded)
 {
 	unsigned int d;
 
-	printf("events=%u writes=%u slot_ops=%u record_ms=%llu points=%u flushes=%u check_ms=%llu refused=%u active=%u complete=%u idle=%u offline=%u overwritten=%u",
+	printf("events=%u writes=%u slot_ops=%u record_ms=%llu points=%u flushes=%u check_ms=%llu refused=%u active=%u complete=%u idle=%u offline=%u overwritten=%u fenced_active=%u",
 	       nr_events, nr_writes, nr_slot_ops,
 	       (unsigned long long)(recorded - began), count.points,
 	       count.flushes, (unsigned long long)(now_ms() - recorded),
 	       count.refused, count.active, count.complete, count.idle, count.offline,
-	       count.overwritten);
+	       count.overwritten, fenced_active);
 	for (d = 0; d < DISKS; d++)
 		printf(" %s=%u", ((const char *[]){ "lossy_a", "lossy_b0",
 						    "lossy_b1", "lossy_m" })[d],
