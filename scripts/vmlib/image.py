@@ -68,7 +68,7 @@ dm-persistent-data dm-bio-prison
 loop brd null_blk scsi_debug nbd md-mod raid1
 ext4 xfs jbd2 mbcache crc16 overlay
 crc32c_generic crc32c-intel libcrc32c crct10dif_common hmac sha256_generic
-sha256_ssse3 sha512_generic xxhash_generic gcm ctr ghash-generic
+sha256_ssse3 sha512_generic xxhash_generic aes_generic gcm ctr ghash-generic
 veth bridge dummy tun 8021q sch_netem sch_tbf sch_ingress cls_u32 cls_matchall
 act_mirred ifb sch_fq sch_fq_codel sch_htb
 nf_tables nf_tables_inet nft_compat nft_counter nft_ct nft_limit nft_log
