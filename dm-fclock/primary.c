@@ -439,7 +439,17 @@ static bool is_successor(struct fclock_core *core, struct fclock_peer *peer)
 	       !fclock_gone(core, &core->sb, peer->node);
 }
 
-/* Who joins by this very view was not prepared, but may be the successor. */
+/*
+ * Who joins by this very view was not prepared, but may be the successor. The link of a
+ * node that a list has left out may look alive for seconds: nobody waits for it.
+ */
+static bool is_awaited(struct fclock_core *core, struct fclock_peer *peer)
+{
+	return (peer->needs_prepare && peer->link == FCLOCK_LINK_UP &&
+		fclock_member(core, peer->node)) ||
+	       is_successor(core, peer);
+}
+
 static bool all_resumed(struct fclock_core *core)
 {
 	struct fclock_peer *peer;
@@ -447,10 +457,7 @@ static bool all_resumed(struct fclock_core *core)
 	for (peer = fclock_next_peer(core, NULL); peer;
 	     peer = fclock_next_peer(core, peer))
 		if (peer->node != core->cfg.node &&
-		    peer->state < core->sb.state &&
-		    ((peer->needs_prepare &&
-		      peer->link == FCLOCK_LINK_UP) ||
-		     is_successor(core, peer)))
+		    peer->state < core->sb.state && is_awaited(core, peer))
 			return false;
 	return true;
 }

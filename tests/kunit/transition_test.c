@@ -685,20 +685,23 @@ static void wish_as(struct rig *rig, unsigned int node, bool joined,
 	wish_of(rig, node, joined, 3, offline, complete);
 }
 
-/* The peers adopt what was written: they tell its number. */
-static void peers_follow(struct rig *rig)
+/* The peer adopts what was written: it tells the number. */
+static void peer_follows(struct rig *rig, unsigned int n)
 {
 	struct fclock_wire_ping *ping = (void *)rig->out;
-	unsigned int n;
 
 	rig->state = rig->written.state;
-	for (n = 2; n <= 3; n++) {
-		rig_silence(rig, n);
-		memset(ping, 0, sizeof(*ping));
-		ping->epoch = cpu_to_le64(rig->core->epoch);
-		ping->members = cpu_to_le64(rig->core->members);
-		rig_says(rig, n, FCLOCK_PING, 0, sizeof(*ping));
-	}
+	rig_silence(rig, n);
+	memset(ping, 0, sizeof(*ping));
+	ping->epoch = cpu_to_le64(rig->core->epoch);
+	ping->members = cpu_to_le64(rig->core->members);
+	rig_says(rig, n, FCLOCK_PING, 0, sizeof(*ping));
+}
+
+static void peers_follow(struct rig *rig)
+{
+	peer_follows(rig, 2);
+	peer_follows(rig, 3);
 }
 
 static void says_prepared(struct rig *rig, unsigned int node, u64 number)
@@ -918,6 +921,42 @@ static void time_out(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, a.error, -ETIMEDOUT);
 	KUNIT_EXPECT_TRUE(test, strstr(a.text, "node 3"));
 	KUNIT_EXPECT_EQ(test, rig->core->sb.slot[0].generation, 0);
+}
+
+/*
+ * A list leaves a node out during a transition, before its link is known to be dead:
+ * nobody waits for it, neither to be prepared nor to go on.
+ */
+static void dead_holds_nothing(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	unsigned int writes = rig->writes;
+	struct fclock_ask a;
+
+	trigger_but_3(rig, &a);
+	rig_do(rig, fclock_core_members(rig->core, 3, 3));
+	KUNIT_ASSERT_EQ(test, rig->writes, writes + 1);
+	super_written(rig, 0);
+	KUNIT_EXPECT_FALSE(test, a.done);
+	peer_follows(rig, 2);
+	KUNIT_EXPECT_TRUE(test, a.done);
+	KUNIT_EXPECT_EQ(test, a.error, 0);
+	KUNIT_EXPECT_NE(test, rig->core->pri.phase, FCLOCK_PRI_RESUMING);
+}
+
+/* The same where it is left out when all have been told to go on. */
+static void dead_after_resume(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	struct fclock_ask a;
+
+	says_prepared(rig, 3, trigger_but_3(rig, &a));
+	super_written(rig, 0);
+	peer_follows(rig, 2);
+	KUNIT_EXPECT_FALSE(test, a.done);
+	rig_do(rig, fclock_core_members(rig->core, 3, 3));
+	KUNIT_EXPECT_TRUE(test, a.done);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_PREPARING);
 }
 
 /* Two lists under one epoch: the transition that is under way strikes nobody. */
@@ -1370,6 +1409,8 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(prepared_of_another_instance),
 	KUNIT_CASE(refusals),
 	KUNIT_CASE(time_out),
+	KUNIT_CASE(dead_holds_nothing),
+	KUNIT_CASE(dead_after_resume),
 	KUNIT_CASE(disputed_primary),
 	KUNIT_CASE(cancelled),
 	KUNIT_CASE(offline_and_complete),
