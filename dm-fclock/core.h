@@ -607,7 +607,12 @@ int fclock_core_add_peers(struct fclock_core *core, u64 peers);
 void fclock_core_ask(struct fclock_core *core, struct fclock_ask *ask);
 /* Nobody waits any more; what is not yet durable is aborted. @ask is the caller's at once. */
 void fclock_core_ask_cancel(struct fclock_core *core, struct fclock_ask *ask);
-/* -EINVAL: unknown ids or empty; -EEXIST: another list under this epoch; -ESTALE: older. */
+/* The nodes of the tables, this one too: bit (id - 1). Context: core->lock. */
+u64 fclock_core_configured(struct fclock_core *core);
+/*
+ * -EINVAL: unknown ids or empty, epoch 0 or above FCLOCK_EPOCH_MAX; -EEXIST: another list
+ * under this epoch; -ESTALE: older.
+ */
 int fclock_core_members(struct fclock_core *core, u64 epoch, u64 members);
 /* Of a manager that knows of nodes which are not configured here; also before the start. */
 int fclock_core_adopt_members(struct fclock_core *core, u64 epoch, u64 members);

@@ -87,7 +87,7 @@ void fclock_manager_members(struct fclock_volume *v, u64 epoch, u64 members)
 
 	spin_lock_irqsave(&v->lock, flags);
 	known = v->core->epoch;
-	strange = members & ~(v->core->cfg.peers | BIT_ULL(v->node - 1));
+	strange = members & ~fclock_core_configured(v->core);
 	r = fclock_core_adopt_members(v->core, epoch, members);
 	spin_unlock_irqrestore(&v->lock, flags);
 	if (strange)

@@ -71,15 +71,17 @@ static u64 listed_alive(struct fclock_core *core, const struct fclock_super *sb)
 	return nodes;
 }
 
-static u64 configured(struct fclock_core *core)
+u64 fclock_core_configured(struct fclock_core *core)
 {
+	lockdep_assert_held(core->lock);
 	return core->cfg.peers | fclock_node_bit(core->cfg.node);
 }
 
 /* Case (c): nodes of the list on M that no newer list left out, or of the newest list. */
 static u64 candidates(struct fclock_core *core, const struct fclock_super *sb)
 {
-	u64 nodes = sb && sb->epoch ? sb->members : configured(core);
+	u64 nodes = sb && sb->epoch ? sb->members :
+				fclock_core_configured(core);
 
 	if (core->epoch)
 		nodes &= core->members;
@@ -368,7 +370,7 @@ int fclock_core_members(struct fclock_core *core, u64 epoch, u64 members)
 	lockdep_assert_held(core->lock);
 
 	if (!epoch || epoch > FCLOCK_EPOCH_MAX || !members ||
-	    (members & ~configured(core)))
+	    (members & ~fclock_core_configured(core)))
 		return -EINVAL;
 	return fclock_core_adopt_members(core, epoch, members);
 }

@@ -129,7 +129,7 @@ static int message_members(struct fclock_target *t, char **argv)
 		return r;
 	spin_lock_irqsave(&v->lock, flags);
 	known = v->core->epoch;
-	strange = members & ~(v->core->cfg.peers | BIT_ULL(v->node - 1));
+	strange = members & ~fclock_core_configured(v->core);
 	r = fclock_core_members(v->core, epoch, members);
 	spin_unlock_irqrestore(&v->lock, flags);
 	switch (r) {

@@ -25,7 +25,10 @@
 #define FCLOCK_MAX_SLICE	16384	/* grains */
 #define FCLOCK_MIN_SLICES	1024	/* slices a volume gets if it can */
 #define FCLOCK_SECTOR_BITS	3968	/* 496 bytes of bits in each 512 byte sector */
-/* Greatest epoch of a members list, wherever it comes from: no dust passes for one. */
+/*
+ * Greatest epoch of a members list, wherever it comes from: beyond what is believed there
+ * must be room for newer ones.
+ */
 #define FCLOCK_EPOCH_MAX	BIT_ULL(62)
 
 enum fclock_slot_state {

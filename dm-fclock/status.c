@@ -58,7 +58,7 @@ static void get_origin_info(struct fclock_volume *v, struct origin_info *info)
 	info->epoch = core->epoch;
 	/* until the first list: all configured nodes */
 	info->members = core->epoch ? core->members :
-			core->cfg.peers | BIT_ULL(v->node - 1);
+			fclock_core_configured(core);
 	info->connected = fclock_core_connected(core);
 	info->attached = core->attached;
 	info->cache_bytes = core->cache.bytes;
