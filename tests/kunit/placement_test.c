@@ -3,6 +3,7 @@
  * KUnit tests of the placement of slices.
  */
 #include <kunit/test.h>
+#include <linux/bitops.h>
 #include <linux/slab.h>
 #include "placement.h"
 

@@ -1015,6 +1015,34 @@ static void cancelled(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
 }
 
+/* What a user asks here goes to the primary word for word, and its answer comes back. */
+static void asked_elsewhere(struct kunit *test)
+{
+	struct fclock_wire_answer *answer;
+	const struct fclock_wire_ask *said;
+	struct rig *rig = test->priv;
+	struct fclock_ask a = {
+		.kind = FCLOCK_ASK_COPY_RATE, .slots = 2, .rate = 0x12345678,
+	};
+
+	rig_run(rig, 1);
+	rig_do(rig, fclock_core_ask(rig->core, &a));
+	KUNIT_ASSERT_EQ(test, rig_hears(rig, 1), FCLOCK_ASK);
+	said = rig_payload(rig);
+	KUNIT_EXPECT_EQ(test, said->kind, FCLOCK_ASK_COPY_RATE);
+	KUNIT_EXPECT_EQ(test, le16_to_cpu(said->slots), 2);
+	KUNIT_EXPECT_EQ(test, le32_to_cpu(said->rate), 0x12345678);
+
+	memset(rig->out, 0, sizeof(rig->out));
+	answer = (void *)rig->out;
+	answer->error = cpu_to_le32(EBUSY);
+	strscpy(answer->text, "not now", sizeof(answer->text));
+	rig_says(rig, 1, FCLOCK_ANSWER, rig->msg.id, sizeof(*answer));
+	KUNIT_EXPECT_EQ(test, rig->answers, 1);
+	KUNIT_EXPECT_EQ(test, a.error, -EBUSY);
+	KUNIT_EXPECT_TRUE(test, !strcmp(a.text, "not now"));
+}
+
 /* What an owner wishes of a slot: offline is repeated, complete is a view. */
 static void offline_and_complete(struct kunit *test)
 {
@@ -1413,6 +1441,7 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(dead_after_resume),
 	KUNIT_CASE(disputed_primary),
 	KUNIT_CASE(cancelled),
+	KUNIT_CASE(asked_elsewhere),
 	KUNIT_CASE(offline_and_complete),
 	KUNIT_CASE(owners_by_attachment),
 	KUNIT_CASE(complete_by_all),

@@ -4,6 +4,8 @@
 #include <linux/kernel.h>
 #include <linux/crc32c.h>
 #include <linux/errno.h>
+#include <linux/prandom.h>
+#include <linux/random.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -120,6 +122,39 @@ void *memchr_inv(const void *p, int c, size_t n)
 		if (*b != (u8)c)
 			return (void *)b;
 	return NULL;
+}
+
+/* random numbers: splitmix64; the same bytes on every machine */
+
+static void random_bytes(u64 *state, u8 *to, size_t len)
+{
+	__le64 bytes;
+	u64 z;
+
+	while (len) {
+		size_t n = len < sizeof(bytes) ? len : sizeof(bytes);
+
+		z = *state += 0x9e3779b97f4a7c15;
+		z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+		z = (z ^ z >> 27) * 0x94d049bb133111eb;
+		z ^= z >> 31;
+		bytes = cpu_to_le64(z);
+		memcpy(to, &bytes, n);
+		to += n;
+		len -= n;
+	}
+}
+
+u64 shim_random_state;
+
+void get_random_bytes(void *to, size_t len)
+{
+	random_bytes(&shim_random_state, to, len);
+}
+
+void prandom_bytes_state(struct rnd_state *state, void *to, size_t len)
+{
+	random_bytes(&state->shim, to, len);
 }
 
 /* locks */

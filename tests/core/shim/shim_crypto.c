@@ -10,7 +10,6 @@
 #include <crypto/hash.h>
 #include <linux/bug.h>
 #include <linux/err.h>
-#include <linux/random.h>
 #include <linux/slab.h>
 
 #define SHA256_LEN	32
@@ -22,28 +21,6 @@
 unsigned long crypto_memneq(const void *a, const void *b, size_t len)
 {
 	return CRYPTO_memcmp(a, b, len);
-}
-
-/* ---- splitmix64 ---- */
-
-u64 shim_random_state;
-
-void get_random_bytes(void *to, size_t len)
-{
-	u8 *at = to;
-	u64 z;
-
-	while (len) {
-		size_t n = len < sizeof(z) ? len : sizeof(z);
-
-		z = shim_random_state += 0x9e3779b97f4a7c15;
-		z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-		z = (z ^ z >> 27) * 0x94d049bb133111eb;
-		z ^= z >> 31;
-		memcpy(at, &z, n);
-		at += n;
-		len -= n;
-	}
 }
 
 /* ---- hmac(sha256) ---- */

@@ -4,6 +4,7 @@
 #define SHIM_LINUX_RANDOM_H
 
 #include <linux/types.h>
+#include <asm/byteorder.h>
 
 extern u64 shim_random_state;
 
@@ -11,10 +12,10 @@ void get_random_bytes(void *to, size_t len);
 
 static inline u32 get_random_u32(void)
 {
-	u32 v;
+	__le32 v;
 
 	get_random_bytes(&v, sizeof(v));
-	return v;
+	return le32_to_cpu(v);
 }
 
 #endif
