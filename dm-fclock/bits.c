@@ -44,11 +44,20 @@ static void slice_right(struct fclock_core *core, struct fclock_owned_slot *os,
 	os->known++;
 }
 
+/* bitmap_clear() counts in unsigned int: 16 TiB with grains of 4 KiB are too large for it. */
+static void clear_slice(struct fclock_core *core, struct fclock_owned_slot *os,
+			u64 slice)
+{
+	u64 first = slice * core->sb.geo.slice;
+
+	bitmap_clear(os->bits + BIT_WORD(first), first % BITS_PER_LONG,
+		     slice_grains(core, slice));
+}
+
 static void slice_empty(struct fclock_core *core, struct fclock_owned_slot *os,
 			u64 slice)
 {
-	bitmap_clear(os->bits, slice * core->sb.geo.slice,
-		     slice_grains(core, slice));
+	clear_slice(core, os, slice);
 	os->slice_split[slice] = 0;
 	slice_right(core, os, slice);
 }
@@ -173,7 +182,7 @@ static bool slice_all_known(struct fclock_core *core, u16 slots, u64 slice)
 static u64 run_end(struct fclock_core *core, u16 slots, u64 grain)
 {
 	const struct fclock_geometry *geo = &core->sb.geo;
-	u64 slice = grain / geo->slice;
+	u64 slice = fclock_slice_of(core, grain);
 	u64 stop = min(slice + RUN_SLICES, geo->slices);
 	u64 end = fclock_slice_end(core, grain);
 	u64 next = fclock_next_unsplit(core, slots, grain, end);
@@ -209,7 +218,7 @@ static u64 run_begin_in_slice(struct fclock_core *core, u16 slots, u64 grain,
 static u64 run_begin(struct fclock_core *core, u16 slots, u64 grain)
 {
 	const struct fclock_geometry *geo = &core->sb.geo;
-	u64 slice = grain / geo->slice;
+	u64 slice = fclock_slice_of(core, grain);
 	u64 stop = slice > RUN_SLICES ? slice - RUN_SLICES : 0;
 	u64 begin = slice_full(core, slots, slice) ? slice * geo->slice :
 		    run_begin_in_slice(core, slots, grain, slice);
@@ -244,7 +253,7 @@ void fclock_bits_set(struct fclock_core *core, unsigned int slot, u64 first,
 		     u64 last)
 {
 	struct fclock_owned_slot *os = owned(core, slot);
-	u64 slice = first / core->sb.geo.slice, g;
+	u64 slice = fclock_slice_of(core, first), g;
 
 	if (!os->bits || !fclock_slice_known(core, slot, slice))
 		return;
@@ -267,7 +276,7 @@ void fclock_bits_loaded(struct fclock_core *core, struct fclock_load *load)
 	    !slice_mine(core, load->slice) ||
 	    fclock_slice_known(core, load->slot, load->slice))
 		return;
-	bitmap_clear(os->bits, first, nr);
+	clear_slice(core, os, load->slice);
 	for_each_set_bit(i, load->bits, nr)
 		__set_bit(first + i, os->bits);
 	os->slice_split[load->slice] = bitmap_weight(load->bits, nr);

@@ -116,6 +116,23 @@ static int check_super(struct fclock_volume *v, struct fclock_target *t,
 	return 0;
 }
 
+/*
+ * Bits are numbered by longs, and those of a copy are one piece of memory of at most INT_MAX
+ * bytes. Where a long has 32 bits, the upper half of each grain's number is zero for it,
+ * so the readers of the cache, who take no lock, see no half of a change.
+ */
+static int check_grains(struct fclock_volume *v, struct dm_target *ti)
+{
+	u64 most = min_t(u64, LONG_MAX, (u64)(INT_MAX & PAGE_MASK) * 8);
+
+	if (v->geo.grains <= most)
+		return 0;
+	ti->error = "Too many grains";
+	fclock_complain(ti, "length %llu has %llu grains of %u sectors and this machine takes %llu",
+			(u64)ti->len, v->geo.grains, v->geo.grain, most);
+	return -EINVAL;
+}
+
 /* M is all zero: the primary will format it, with this geometry. */
 static int plan_format(struct fclock_volume *v, struct fclock_target *t)
 {
@@ -189,6 +206,8 @@ int fclock_read_metadata(struct fclock_volume *v, struct fclock_target *t)
 		r = plan_format(v, t);
 	else
 		r = explain_super(v, t->ti, r);
+	if (!r)
+		r = check_grains(v, t->ti);
 	if (r)
 		return r;
 	v->grain_shift = ilog2(v->geo.grain);

@@ -9,6 +9,7 @@
 #include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/lockdep.h>
+#include <linux/math64.h>
 #include <linux/printk.h>
 #include <linux/string.h>
 #include "core.h"
@@ -96,6 +97,12 @@ static inline bool fclock_is_primary(struct fclock_core *core)
 	       core->sb.primary_instance == core->instance;
 }
 
+/* The first grain of the slice that holds @grain. */
+static inline u64 fclock_slice_begin(struct fclock_core *core, u64 grain)
+{
+	return grain & ~(u64)(core->sb.geo.slice - 1);
+}
+
 /* The end of the slice that holds @grain: its last grain. */
 static inline u64 fclock_slice_end(struct fclock_core *core, u64 grain)
 {
@@ -107,7 +114,7 @@ static inline u64 fclock_slice_end(struct fclock_core *core, u64 grain)
 
 static inline u64 fclock_slice_of(struct fclock_core *core, u64 grain)
 {
-	return grain / core->sb.geo.slice;
+	return div_u64(grain, core->sb.geo.slice);
 }
 
 /* Everything in core is sized by the table's geometry; nothing else is ever adopted. */

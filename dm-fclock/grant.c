@@ -20,7 +20,7 @@ static bool put_slice_runs(struct fclock_core *core, u16 slots, u64 grain,
 	u64 end = fclock_slice_end(core, grain);
 	u64 most = min_t(u64, FCLOCK_GRANT_MAX_RUNS,
 			 core->sb.geo.slice / 8 / sizeof(*run));
-	u64 g = grain / core->sb.geo.slice * core->sb.geo.slice, e;
+	u64 g = fclock_slice_begin(core, grain), e;
 
 	for (; g <= end; g = e + 1) {
 		g = fclock_next_split(core, slots, g, end);
@@ -39,7 +39,7 @@ static bool put_slice_runs(struct fclock_core *core, u16 slots, u64 grain,
 static u32 put_slice_map(struct fclock_core *core, u16 slots, u64 grain,
 			 struct fclock_wire_lock_grant *grant, u8 *bytes)
 {
-	u64 first = grain / core->sb.geo.slice * core->sb.geo.slice;
+	u64 first = fclock_slice_begin(core, grain);
 	u64 end = fclock_slice_end(core, grain), g, e;
 	u32 bits = (end - first + 1) & ~7U;
 
