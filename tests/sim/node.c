@@ -23,6 +23,7 @@ static void gate_work(struct world *w, struct event *e)
 	u64 seq = n->gates_seq;
 
 	n->gates_closed = n->gates_wanted;
+	w_touch(n);
 	if (seq == n->gates_done)
 		return;
 	for (m = 0; m < FCLOCK_CACHE_MAPS; m++)
@@ -310,6 +311,7 @@ void node_start(struct node *n)
 	unsigned int s;
 
 	n->core = create(n);
+	w_touch(n);
 	if (!n->core) {
 		w_trace(w, "n%u has no memory", n->id);
 		w_in(w, 100 * W_MS, NULL, node_restart, n, 0, 0);
@@ -339,6 +341,7 @@ static void node_free(struct node *n)
 		ask_free(a);
 	fclock_core_destroy(n->core);
 	n->core = NULL;
+	w_touch(n);
 	for (s = 0; s < n->w->cls->slots; s++)
 		free_slot(n, s);
 	store_node_down(n);

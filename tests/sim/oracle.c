@@ -422,6 +422,7 @@ static void lay_ghosts(struct world *w, u64 gone)
 void oracle_list(struct world *w, u64 members)
 {
 	lay_ghosts(w, ~members);
+	w_touch_all(w);
 }
 
 /* Every owner can copy to all active slots. */
@@ -490,6 +491,7 @@ void oracle_super(struct world *w)
 		slot->state = is->state;
 	}
 	scan_view(w);
+	w_touch_all(w);
 }
 
 /* ----------------------------------------------------------------------------- I/O */
@@ -639,7 +641,7 @@ static struct pace *pace_of(struct node *n, unsigned int s)
 }
 
 /*
- * After each event: is the rate or the share another one, be it only for a time in
+ * After each event that touched a node: is the rate or the share another one, be it only for a time in
  * which nothing is copied? And since when do runs wait for locks? They are paid for as
  * they begin, so from then on counts the time that is to have paid for them.
  */

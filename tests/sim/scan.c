@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What must hold between any two events, looked at one node after the other, each time
- * that SCAN_EVERY (sim.c) events have passed; and what must hold in the end.
+ * What must hold between any two events, looked at when something of a node has changed,
+ * after how many events sim.c says (SCAN_EVERY); and what must hold in the end.
  */
 #include "sim.h"
 #include <linux/bitmap.h>
@@ -137,33 +137,48 @@ static void check_kept(struct world *w, struct node *n)
 
 /* ----------------------------------------------------------------------- the owner */
 
+/* The first grain from @g on that is in @a and not in @b. */
+static u64 next_difference(const unsigned long *a, const unsigned long *b, u64 g,
+			   u64 grains)
+{
+	unsigned long word;
+
+	for (; g < grains; g = round_down(g, BITS_PER_LONG) + BITS_PER_LONG) {
+		word = (a[BIT_WORD(g)] & ~b[BIT_WORD(g)]) >> (g % BITS_PER_LONG);
+		if (word)
+			return g + __ffs(word);
+	}
+	return grains;
+}
+
+/* Slices that the owner has not read in this era count for nothing. */
+static void check_slot_owned(struct world *w, struct node *n, unsigned int s)
+{
+	struct fclock_owned_slot *owned = &n->core->own.slot[s];
+	const unsigned long *durable = w->slot[s].bits_dur;
+	u64 grains = w->geo.grains, slice, g;
+
+	for (g = next_difference(owned->bits, durable, 0, grains); g < grains;
+	     g = next_difference(owned->bits, durable, (slice + 1) * w->geo.slice,
+				 grains)) {
+		slice = g / w->geo.slice;
+		if (owned->slice_era[slice] == owned->era[0].stamp &&
+		    owned->slice_split[slice])
+			w_fail(w, "n%u calls grain %llu of slot %u split, and it is not durable",
+			       n->id, g, s);
+	}
+}
+
 /* What an owner calls split is durable. */
 static void check_owned(struct world *w, struct node *n)
 {
 	struct fclock_owner *own = &n->core->own;
-	u64 slice, g, last;
 	unsigned int s;
 
-	for (s = 0; own->active && s < w->cls->slots; s++) {
-		struct slot *slot = &w->slot[s];
-
-		for (slice = 0; own->slot[s].bits && slot->gen &&
-				slice < w->geo.slices; slice++) {
-			if (n->core->sb.slot[s].generation !=
-			    slot->gen->number ||
-			    own->slot[s].slice_era[slice] !=
-			    own->slot[s].era[0].stamp ||
-			    !own->slot[s].slice_split[slice])
-				continue;
-			g = slice * w->geo.slice;
-			last = min(g + w->geo.slice, w->geo.grains) - 1;
-			for (; g <= last; g++)
-				if (test_bit(g, own->slot[s].bits) &&
-				    !test_bit(g, slot->bits_dur))
-					w_fail(w, "n%u calls grain %llu of slot %u split, and it is not durable",
-					       n->id, g, s);
-		}
-	}
+	for (s = 0; own->active && s < w->cls->slots; s++)
+		if (own->slot[s].bits && w->slot[s].gen &&
+		    n->core->sb.slot[s].generation == w->slot[s].gen->number)
+			check_slot_owned(w, n, s);
 }
 
 /* No exclusive lock that copies beside a shared one, at the same owner's. */
@@ -211,13 +226,14 @@ static void check_peer(struct world *w, struct node *n, struct fclock_peer *p)
 static void check_books(struct world *w, struct node *n)
 {
 	struct fclock_core *core = n->core;
-	unsigned int i, copying = 0;
+	unsigned int i, k, copying = 0;
 
-	/* one peer at a time where there are many */
-	for (i = 1; i <= w->cls->nodes; i++)
-		if (core->peer[i].configured && core->peer[i].records &&
-		    (w->cls->nodes <= 4 || w->nr_scans % w->cls->nodes == i - 1))
+	/* some at a time where there are many */
+	for (k = 0; k < min(w->cls->nodes, 4U); k++) {
+		i = 1 + n->nr_looks++ % w->cls->nodes;
+		if (core->peer[i].configured && core->peer[i].records)
 			check_peer(w, n, &core->peer[i]);
+	}
 	for (i = 0; i < FCLOCK_SPLITS; i++)
 		copying += core->own.splits[i].state == FCLOCK_SPLIT_COPYING;
 	if (copying != core->own.nr_copying)
@@ -418,7 +434,7 @@ bool scan_quiet(struct world *w, char *why, size_t size)
 }
 
 /*
- * After each event of a node: whoever waits for its dm events has heard if a word of
+ * After each event that touched a node: whoever waits for its dm events has heard if a word of
  * its status or a generation is another one.
  */
 void scan_events(struct world *w, struct node *n)

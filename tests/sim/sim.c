@@ -201,25 +201,72 @@ void w_at(struct world *w, u64 at, struct node *n,
 }
 
 /*
- * After how many events a node is looked at as a whole. In a cluster of three that costs
- * as much as an event, in one of 64 so much more that each eighth is half of the time;
- * so the fast build does it for each eighth, the one with sanitizers after each.
+ * A look at a node finds what the last one found unless the node has changed, or what it
+ * is compared with has. A core changes only under its lock (it asserts that), where it is
+ * created and where it is destroyed; of what node.c keeps, scan.c looks at gates_closed.
+ * All that happens there is told to w_touch(). Nodes are compared with durable bits, which
+ * only become more until store_recount(), with the newest superblock and with the members
+ * list: where these change w_touch_all() is told.
+ */
+void w_touch(struct node *n)
+{
+	struct world *w = n->w;
+
+	if (w->looking)
+		return;
+	w->touched |= fclock_node_bit(n->id);
+	w->unseen |= fclock_node_bit(n->id);
+}
+
+void w_touch_all(struct world *w)
+{
+	w->unseen = ~0ULL;
+}
+
+static void locked(spinlock_t *lock)
+{
+	w_touch(container_of(lock, struct node, lock));
+}
+
+/*
+ * After how many events a node is looked at as a whole if it was touched, one after the
+ * other; 1: whichever was touched, at once. The fast build does it for each eighth, the
+ * one with sanitizers after each.
  */
 #ifndef SCAN_EVERY
 #define SCAN_EVERY 8
 #endif
+/* After how many events one is looked at in any case, should something be forgotten above. */
+#define SCAN_ANYWAY (16 * SCAN_EVERY)
 
-/* At the node of @e; a fault may have come to any. */
-static void look_at_background(struct world *w, const struct event *e)
+static u64 turn(struct world *w, unsigned int every)
 {
-	unsigned int i;
+	return fclock_node_bit(1 + w->nr_events / every % w->cls->nodes);
+}
 
-	if (e->node) {
-		oracle_background(w, e->node);
-		return;
+static void look(struct world *w)
+{
+	u64 all = fclock_node_bit(w->cls->nodes) | (fclock_node_bit(w->cls->nodes) - 1);
+	u64 touched = w->touched, scan = w->unseen & all;
+	struct node *n;
+
+	if (SCAN_EVERY > 1)
+		scan &= w->nr_events % SCAN_EVERY ? 0 : turn(w, SCAN_EVERY);
+	if (!(w->nr_events % SCAN_ANYWAY)) {
+		touched |= turn(w, SCAN_ANYWAY);
+		scan |= turn(w, SCAN_ANYWAY);
 	}
-	for (i = 1; i <= w->cls->nodes; i++)
-		oracle_background(w, &w->node[i]);
+	w->touched = 0;
+	w->unseen &= ~scan;
+	w->looking = true;
+	for (; touched; touched &= touched - 1) {
+		n = &w->node[1 + __ffs64(touched)];
+		oracle_background(w, n);
+		scan_events(w, n);
+	}
+	for (; scan; scan &= scan - 1)
+		scan_node(w, &w->node[1 + __ffs64(scan)]);
+	w->looking = false;
 }
 
 static void step(struct world *w)
@@ -239,15 +286,10 @@ static void step(struct world *w)
 	w->free_events[w->nr_free++] = q.event;
 	w->nr_events++;
 	e.fn(w, &e);
-	if (!w->scale)
-		look_at_background(w, &e);
-	if (!w->scale && e.node)
-		scan_events(w, e.node);
 	if (!(w->nr_events % 16))
 		shim_rcu_run();
-	if (!w->scale && !(w->nr_events % SCAN_EVERY))
-		scan_node(w, &w->node[1 + w->nr_events / SCAN_EVERY %
-				      w->cls->nodes]);
+	if (!w->scale)
+		look(w);
 }
 
 u64 w_stamp(struct world *w, u8 target, u64 first, u64 last, u64 gen)
@@ -421,6 +463,7 @@ bool world_run(struct sim_run *run)
 	w->now = W_SEC;
 	be_quiet = run->quiet;
 	the_world = w;
+	shim_lock_hook = locked;
 	shim_alloc_fails = run->cls->nomem ? refuse : NULL;
 	INIT_LIST_HEAD(&w->dops);
 	INIT_LIST_HEAD(&w->conns);

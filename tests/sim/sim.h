@@ -234,6 +234,7 @@ struct node {
 	/* confirmed when the view kept_state became durable; 0: not to be looked at */
 	u64 kept_state;
 	unsigned long *kept[W_SLOTS + 1];	/* by slot; the last one: A */
+	unsigned int nr_looks;		/* of scan_node() */
 };
 
 /* A shared lock that a node held when it died. It counts while that instance is listed. */
@@ -323,7 +324,12 @@ struct world {
 	u64 nr_ring;
 	char texts[16][FCLOCK_ANSWER_TEXT];
 	unsigned int nr_texts;
-	unsigned int since_scan;
+	/*
+	 * Nodes that may have changed: during this event; since they were looked at as
+	 * a whole.
+	 */
+	u64 touched, unseen;
+	bool looking;			/* a lock is taken only to look */
 	struct scale *scale;		/* NULL: nothing is measured */
 	/* figures */
 	u64 nr_bios, nr_triggers, nr_frames, nr_reads, nr_copies, nr_shared;
@@ -346,6 +352,10 @@ bool w_fault(struct world *w, enum fault kind);
 bool w_occurs(struct world *w, enum fault kind);
 void w_at(struct world *w, u64 at, struct node *n, void (*fn)(struct world *w, struct event *e),
 	  void *p, u64 a, u64 b);
+/* Something of the node is not what it was. */
+void w_touch(struct node *n);
+/* What all nodes are compared with may be less than it was. */
+void w_touch_all(struct world *w);
 #define w_in(w, delay, ...) w_at(w, (w)->now + (delay), __VA_ARGS__)
 
 /*

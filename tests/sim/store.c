@@ -152,6 +152,7 @@ void store_recount(struct world *w, unsigned int s)
 	size_t size = BITS_TO_LONGS(w->geo.grains) * sizeof(long);
 	u64 slice;
 
+	w_touch_all(w);
 	memset(slot->bits_vol, 0, size);
 	memset(slot->bits_dur, 0, size);
 	for (slice = 0; slot->gen && slice < w->geo.slices; slice++) {

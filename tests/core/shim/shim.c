@@ -160,6 +160,7 @@ void prandom_bytes_state(struct rnd_state *state, void *to, size_t len)
 /* locks */
 
 int shim_spinlocks;
+void (*shim_lock_hook)(spinlock_t *lock);
 
 void shim_spin_lock(spinlock_t *lock, const char *file, int line)
 {
@@ -167,6 +168,8 @@ void shim_spin_lock(spinlock_t *lock, const char *file, int line)
 		shim_bug("spinlock taken twice", file, line);
 	lock->held = 1;
 	shim_spinlocks++;
+	if (shim_lock_hook)
+		shim_lock_hook(lock);
 }
 
 void shim_spin_unlock(spinlock_t *lock, const char *file, int line)

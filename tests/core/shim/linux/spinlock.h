@@ -18,6 +18,9 @@ typedef spinlock_t raw_spinlock_t;
 /* Spinlocks held now; nothing may sleep unless it is 0. */
 extern int shim_spinlocks;
 
+/* Who wants to know that what a lock protects may change now. */
+extern void (*shim_lock_hook)(spinlock_t *lock);
+
 void shim_spin_lock(spinlock_t *lock, const char *file, int line);
 void shim_spin_unlock(spinlock_t *lock, const char *file, int line);
 
