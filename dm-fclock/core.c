@@ -490,10 +490,11 @@ unsigned int fclock_cut_off(struct fclock_core *core)
 		needed = core->sb.owners;
 	if (core->prep.number && core->prep.number != ~0ULL)
 		needed |= fclock_node_bit(core->sb.primary);
-	for (node = 1; node <= FCLOCK_MAX_NODES; node++)
-		if ((needed & fclock_node_bit(node)) &&
-		    core->peer[node].link != FCLOCK_LINK_UP)
+	for (; needed; needed &= needed - 1) {
+		node = __ffs64(needed) + 1;
+		if (core->peer[node].link != FCLOCK_LINK_UP)
 			return node;
+	}
 	return 0;
 }
 

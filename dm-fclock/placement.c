@@ -47,9 +47,8 @@ unsigned int fclock_owner_among(const u8 *uuid, u64 owners, u64 slice)
 		return owners ? ilog2(owners) + 1 : 0;
 
 	hash = fclock_slice_hash(uuid, slice);
-	for (id = 1; id <= FCLOCK_MAX_NODES; id++) {
-		if (!(owners & BIT_ULL(id - 1)))
-			continue;
+	for (; owners; owners &= owners - 1) {
+		id = __ffs64(owners) + 1;
 		score = fclock_mix(hash + id * FCLOCK_HASH_STEP);
 		/* Strictly greater: a tie goes to the lower id. */
 		if (!owner || score > best) {
