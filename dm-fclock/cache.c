@@ -104,12 +104,9 @@ bool fclock_cache_covers(struct fclock_cache *cache, unsigned int map,
 
 	/*
 	 * Half an old and half a new @first is no value that ever was. Where
-	 * 64 bits are not read at once everything is a miss, and the exact
-	 * answer is found under the lock.
+	 * 64 bits are not read at once the upper halves are zero: no volume
+	 * has more grains than a long counts (check.c).
 	 */
-	if (BITS_PER_LONG < 64)
-		return false;
-
 	rcu_read_lock();
 	node = rcu_dereference_raw(cache->map[map].root.rb_node);
 	while (node) {
