@@ -60,10 +60,13 @@ static u32 some_rate(struct world *w)
 static void fault_rate(struct world *w)
 {
 	struct node *n = live_node(w);
+	u32 rate;
 
-	if (n)
-		node_ask(n, FCLOCK_ASK_COPY_RATE, BIT(w_below(w, w->cls->slots)),
-			 w_chance(w, 200) ? 0 : some_rate(w));
+	if (!n)
+		return;
+	/* one after the other: compilers differ in which argument comes first */
+	rate = w_chance(w, 200) ? 0 : some_rate(w);
+	node_ask(n, FCLOCK_ASK_COPY_RATE, BIT(w_below(w, w->cls->slots)), rate);
 }
 
 

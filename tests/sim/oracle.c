@@ -686,8 +686,8 @@ void oracle_pace(struct world *w, struct node *n, const struct fclock_split *sp)
 		p->since = min(p->since, began);
 		p->bytes += (sp->last - sp->first + 1) * W_GRAIN * 512;
 		us = w->now - p->since + FCLOCK_BURST_MS * W_MS + 2 * W_MS;
-		most = (unsigned __int128)p->rate * 1024 * mine * us /
-		       w->geo.grains / W_SEC + run;
+		most = mul_u64_u64_div_u64((u64)p->rate * 1024 * mine, us,
+					   w->geo.grains * W_SEC) + run;
 		if (!p->rate || p->bytes > most)
 			w_fail(w, "n%u copies slot %u by itself: %llu bytes in %llu us, %u KiB/s allow %llu",
 			       n->id, s, p->bytes, w->now - p->since, p->rate,

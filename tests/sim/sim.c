@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Events in order of time, chance, the trace, and one run from seed to verdict. */
+#include <linux/math64.h>
 #include <linux/rcupdate.h>
 #include "sim.h"
 
@@ -25,7 +26,7 @@ u64 w_random(struct world *w)
 /* The high bits decide, so that no division is needed. */
 u64 w_below(struct world *w, u64 n)
 {
-	return (u64)(((unsigned __int128)w_random(w) * n) >> 64);
+	return mul_u64_u64_shr(w_random(w), n, 64);
 }
 
 bool w_chance(struct world *w, unsigned int mille)
@@ -71,16 +72,39 @@ bool w_fault(struct world *w, enum fault kind)
 
 /* ---------------------------------------------------------------------- trace */
 
-void w_note_show(const struct note *note)
-{
-	const u64 *a = note->arg;
-
-	printf("# %9llu ", note->now);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-#pragma GCC diagnostic ignored "-Wformat-security"
-	printf(note->fmt, a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8]);
+/* One conversion after the other, for they are as wide as each says. */
+static void show_args(const char *fmt, const u64 *arg)
+{
+	char one[16];
+	size_t n;
+
+	for (; *fmt; fmt += n) {
+		n = strcspn(fmt, "%");
+		if (n) {
+			printf("%.*s", (int)n, fmt);
+			continue;
+		}
+		n = 1 + strcspn(fmt + 1, "csdiux") + 1;
+		snprintf(one, sizeof(one), "%.*s", (int)n, fmt);
+		if (fmt[n - 1] == 's')
+			printf(one, (const char *)(uintptr_t)*arg);
+		else if (strstr(one, "ll"))
+			printf(one, *arg);
+		else if (strchr(one, 'l'))
+			printf(one, (long)*arg);
+		else
+			printf(one, (unsigned int)*arg);
+		arg++;
+	}
+}
 #pragma GCC diagnostic pop
+
+void w_note_show(const struct note *note)
+{
+	printf("# %9llu ", note->now);
+	show_args(note->fmt, note->arg);
 	printf("\n");
 }
 

@@ -4,6 +4,7 @@
 #include <linux/kernel.h>
 #include <linux/crc32c.h>
 #include <linux/errno.h>
+#include <linux/math64.h>
 #include <linux/prandom.h>
 #include <linux/random.h>
 #include <linux/rcupdate.h>
@@ -123,6 +124,79 @@ void *memchr_inv(const void *p, int c, size_t n)
 			return (void *)b;
 	return NULL;
 }
+
+/* quotients of 64 bits, where the kernel does not leave them to the compiler */
+
+#if __SIZEOF_LONG__ != 8
+u64 div_u64_rem(u64 n, u32 d, u32 *rem)
+{
+	*rem = n % d;
+	return n / d;
+}
+
+u64 div64_u64_rem(u64 n, u64 d, u64 *rem)
+{
+	*rem = n % d;
+	return n / d;
+}
+
+u64 div_u64(u64 n, u32 d)
+{
+	return n / d;
+}
+
+u64 div64_u64(u64 n, u64 d)
+{
+	return n / d;
+}
+
+s64 div_s64(s64 n, s32 d)
+{
+	return n / d;
+}
+#endif
+
+/* products of 128 bits, where the compiler has none */
+
+#ifndef __SIZEOF_INT128__
+static u64 mul_high(u64 a, u64 b, u64 *low)
+{
+	u64 ah = a >> 32, al = (u32)a, bh = b >> 32, bl = (u32)b;
+	u64 mid = ah * bl + (al * bl >> 32);
+	u64 mid2 = al * bh + (u32)mid;
+
+	*low = a * b;
+	return ah * bh + (mid >> 32) + (mid2 >> 32);
+}
+
+u64 mul_u64_u64_shr(u64 a, u64 b, unsigned int shift)
+{
+	u64 low, high = mul_high(a, b, &low);
+
+	if (shift >= 64)
+		return high >> (shift - 64);
+	return shift ? high << (64 - shift) | low >> shift : low;
+}
+
+/* By hand; the quotient must have no more than 64 bits. */
+u64 mul_u64_u64_div_u64(u64 a, u64 b, u64 c)
+{
+	u64 low, rest = mul_high(a, b, &low), quotient = 0;
+	bool carry;
+	int i;
+
+	BUG_ON(rest >= c);
+	for (i = 63; i >= 0; i--) {
+		carry = rest >> 63;
+		rest = rest << 1 | (low >> i & 1);
+		if (carry || rest >= c) {
+			rest -= c;
+			quotient |= 1ULL << i;
+		}
+	}
+	return quotient;
+}
+#endif
 
 /* random numbers: splitmix64; the same bytes on every machine */
 
