@@ -21,7 +21,7 @@ int fclock_parse_slot(const char *word, unsigned int *slot)
 static int parse_addr(const char *word, struct fclock_addr *addr)
 {
 	char ip[INET6_ADDRSTRLEN + 2];
-	const char *colon = strrchr(word, ':');
+	const char *colon = strrchr(word, ':'), *end;
 	size_t len;
 	u16 port;
 
@@ -33,19 +33,20 @@ static int parse_addr(const char *word, struct fclock_addr *addr)
 		return -EINVAL;
 	memcpy(ip, word, len);
 	ip[len] = '\0';
+	/* for both, any other character ends an address */
 	if (ip[0] != '[') {
 		addr->in4.sin_family = AF_INET;
 		addr->in4.sin_port = htons(port);
-		return in4_pton(ip, -1, (u8 *)&addr->in4.sin_addr, -1, NULL) ?
-			0 : -EINVAL;
+		return in4_pton(ip, -1, (u8 *)&addr->in4.sin_addr, -1, &end) &&
+			!*end ? 0 : -EINVAL;
 	}
 	if (ip[len - 1] != ']')
 		return -EINVAL;
 	ip[len - 1] = '\0';
 	addr->in6.sin6_family = AF_INET6;
 	addr->in6.sin6_port = htons(port);
-	return in6_pton(ip + 1, -1, (u8 *)&addr->in6.sin6_addr, -1, NULL) ?
-		0 : -EINVAL;
+	return in6_pton(ip + 1, -1, (u8 *)&addr->in6.sin6_addr, -1, &end) &&
+		!*end ? 0 : -EINVAL;
 }
 
 static bool is_loopback(const struct fclock_addr *addr)
