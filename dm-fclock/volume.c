@@ -335,6 +335,24 @@ static int __check_reload(struct fclock_target *t, struct fclock_volume *v)
 	return 0;
 }
 
+/* A reload keeps the volume, once it runs. */
+static int __check_metadata(struct fclock_target *t)
+{
+	struct dm_target *ti = t->ti;
+	struct fclock_volume *v;
+
+	lockdep_assert_held(&volumes_lock);
+	list_for_each_entry(v, &volumes, list) {
+		if (!v->started || v->origin_md != dm_table_get_md(ti->table))
+			continue;
+		fclock_complain(ti, "metadata device %pg is not %pg, that of the running volume",
+				t->meta->bdev, v->meta);
+		ti->error = "Table does not fit the running volume";
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static struct fclock_volume *__new_volume(struct fclock_target *t)
 {
 	struct dm_target *ti = t->ti;
@@ -342,8 +360,9 @@ static struct fclock_volume *__new_volume(struct fclock_target *t)
 	int r;
 
 	lockdep_assert_held(&volumes_lock);
-	r = fclock_refuse_overlap(ti, t->dev->bdev, t->meta->bdev,
-				  "the metadata device") ?:
+	r = __check_metadata(t) ?:
+		fclock_refuse_overlap(ti, t->dev->bdev, t->meta->bdev,
+				      "the metadata device") ?:
 		__check_unused(ti, t->meta->bdev, NULL) ?:
 		__check_unused(ti, t->dev->bdev, NULL) ?:
 		fclock_check_size(ti, t->dev->bdev, "origin") ?:
