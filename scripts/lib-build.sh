@@ -5,7 +5,13 @@
 
 # The tree this file belongs to, and where everything that is not source goes.
 FCLOCK_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-FCLOCK_CACHE=${FCLOCK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dm-fclock}
+# Without $HOME, ~ is what the password file says.
+FCLOCK_CACHE=${FCLOCK_CACHE:-${XDG_CACHE_HOME:-${HOME:-$(unset HOME; echo ~)}/.cache}/dm-fclock}
+[[ $FCLOCK_CACHE == /* ]] || FCLOCK_CACHE=$PWD/$FCLOCK_CACHE
+export FCLOCK_CACHE
+
+# modinfo, dmsetup and mke2fs lie where only root looks.
+PATH=$PATH:/usr/sbin:/sbin
 
 # What the tools print is compared and cached, so speak one language.
 export LC_ALL=C
@@ -18,6 +24,14 @@ die() {
 	say "$@"
 	exit 1
 }
+
+# plain_path <path> - make takes spaces for the ends of names, and kernels colons, too
+plain_path() {
+	[[ $1 != *[[:space:]:]* ]] ||
+		die "nothing can be built below a path with spaces or colons: $1"
+}
+
+plain_path "$FCLOCK_CACHE"
 
 # is_debian - does this machine install with apt?
 is_debian() {
