@@ -19,13 +19,16 @@
  *
  * The batch has a fixed size and is preallocated: setting bits needs no memory
  * but the buffer that dm-bufio has in reserve.
+ *
+ * The client of dm-bufio is made once, when nothing waits for it. To make or destroy one
+ * takes locks of the whole kernel (of the shrinkers, of the slab caches), and who
+ * has these may be in reclaim, waiting for a write of A that waits for an owner's start.
  */
 #include <linux/bio.h>
 #include <linux/device-mapper.h>
 #include <linux/dm-bufio.h>
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
-#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "compat.h"
@@ -34,7 +37,7 @@
 
 #define DM_MSG_PREFIX "fclock"
 
-/* Blocks that a batch can hold: 512 KiB of shadows while this node is an owner. */
+/* Blocks that a batch can hold: 512 KiB of shadows. */
 #define BATCH_BLOCKS 128
 /* Buffers that dm-bufio never gives away: the committer's and some loaders'. */
 #define RESERVED_BUFFERS 16
@@ -52,16 +55,15 @@ struct shadow {
  * @bdev: M, the volume's reference
  * @page: for superblocks; only the one superblock call uses it
  * @which: block of the newest durable superblock; as @page
- * @bufio: NULL while this node is no owner; set and cleared while no load or
- *	commit is under way
+ * @bufio: empty until the first load; emptied while no load or commit is under way
  * @batch_mutex: one change of the batch at a time: the committer, and a load that
  *	commits first
  * @batch_sem: read: no block enters or leaves the batch, no buffer is filled.
  *	Write: under @batch_mutex
  * @nr: shadows in use; changed under both locks
- * @batch: @nr in use; changed under both locks, @data is owned by the store from
- *	start_owner to stop_owner. A shadow that is in the batch changes under
- *	@batch_mutex alone: loads look at @block only
+ * @shadows: the memory of all of them
+ * @batch: @nr in use; changed under both locks. A shadow that is in the batch changes
+ *	under @batch_mutex alone: loads look at @block only
  */
 struct fclock_metadata {
 	struct block_device *bdev;
@@ -73,6 +75,7 @@ struct fclock_metadata {
 	struct mutex batch_mutex;	/* changes of the batch */
 	struct rw_semaphore batch_sem;
 	unsigned int nr;
+	void *shadows;
 	struct shadow batch[BATCH_BLOCKS];
 };
 
@@ -420,94 +423,67 @@ long fclock_md_load(struct fclock_metadata *md,
 
 /* ---- Life ---- */
 
-static void free_shadows(struct fclock_metadata *md)
-{
-	unsigned int i;
-
-	for (i = 0; i < BATCH_BLOCKS; i++) {
-		free_page((unsigned long)md->batch[i].data);
-		md->batch[i].data = NULL;
-	}
-	md->nr = 0;
-}
-
-static int alloc_shadows(struct fclock_metadata *md)
-{
-	unsigned int i;
-
-	BUILD_BUG_ON(FCLOCK_MD_BLOCK_SIZE > PAGE_SIZE);
-
-	for (i = 0; i < BATCH_BLOCKS; i++) {
-		md->batch[i].data = (void *)__get_free_page(GFP_NOIO);
-		if (!md->batch[i].data) {
-			free_shadows(md);
-			return -ENOMEM;
-		}
-	}
-
-	return 0;
-}
-
-static int start_owner(struct fclock_metadata *md)
-{
-	struct dm_bufio_client *bufio;
-	int r;
-
-	fclock_md_stop_owner(md);
-
-	r = blkdev_issue_flush(md->bdev);
-	if (r)
-		return r;
-	r = alloc_shadows(md);
-	if (r)
-		return r;
-
-	bufio = dm_bufio_client_create(md->bdev, FCLOCK_MD_BLOCK_SIZE,
-				       RESERVED_BUFFERS, 0, NULL, NULL, 0);
-	if (IS_ERR(bufio)) {
-		free_shadows(md);
-		return PTR_ERR(bufio);
-	}
-	md->bufio = bufio;
-
-	return 0;
-}
-
-/* Writes of A wait for this owner, so reclaim must not wait for A. */
 int fclock_md_start_owner(struct fclock_metadata *md)
 {
-	unsigned int noio = memalloc_noio_save();
-	int r = start_owner(md);
+	/* Nothing is dirty: a commit leaves none so, also one that failed. */
+	dm_bufio_client_reset(md->bufio);
+	md->nr = 0;
 
-	memalloc_noio_restore(noio);
-
-	return r;
-}
-
-void fclock_md_stop_owner(struct fclock_metadata *md)
-{
-	if (!md->bufio)
-		return;
-
-	dm_bufio_client_destroy(md->bufio);
-	md->bufio = NULL;
-	free_shadows(md);
+	return blkdev_issue_flush(md->bdev);
 }
 
 static void free_md(struct fclock_metadata *md)
 {
 	unsigned int i;
 
+	if (md->bufio)
+		dm_bufio_client_destroy(md->bufio);
+	kvfree(md->shadows);
 	for (i = 0; i < FCLOCK_SUPER_BLOCKS; i++)
 		free_page((unsigned long)md->page[i]);
 	mutex_destroy(&md->batch_mutex);
 	kfree(md);
 }
 
+static int alloc_pages_of(struct fclock_metadata *md)
+{
+	unsigned int i;
+
+	BUILD_BUG_ON(FCLOCK_MD_BLOCK_SIZE > PAGE_SIZE);
+
+	for (i = 0; i < FCLOCK_SUPER_BLOCKS; i++) {
+		md->page[i] = (void *)__get_free_page(GFP_KERNEL);
+		if (!md->page[i])
+			return -ENOMEM;
+	}
+
+	md->shadows = kvmalloc_array(BATCH_BLOCKS, FCLOCK_MD_BLOCK_SIZE,
+				     GFP_KERNEL);
+	if (!md->shadows)
+		return -ENOMEM;
+	for (i = 0; i < BATCH_BLOCKS; i++)
+		md->batch[i].data = md->shadows + i * FCLOCK_MD_BLOCK_SIZE;
+
+	return 0;
+}
+
+static int open_bufio(struct fclock_metadata *md)
+{
+	struct dm_bufio_client *bufio;
+
+	bufio = dm_bufio_client_create(md->bdev, FCLOCK_MD_BLOCK_SIZE,
+				       RESERVED_BUFFERS, 0, NULL, NULL, 0);
+	if (IS_ERR(bufio))
+		return PTR_ERR(bufio);
+	md->bufio = bufio;
+
+	return 0;
+}
+
 struct fclock_metadata *fclock_md_open(struct block_device *bdev)
 {
 	struct fclock_metadata *md;
-	unsigned int i;
+	int r;
 
 	md = kzalloc(sizeof(*md), GFP_KERNEL);
 	if (!md)
@@ -517,12 +493,10 @@ struct fclock_metadata *fclock_md_open(struct block_device *bdev)
 	md->which = WHICH_UNKNOWN;
 	mutex_init(&md->batch_mutex);
 	init_rwsem(&md->batch_sem);
-	for (i = 0; i < FCLOCK_SUPER_BLOCKS; i++) {
-		md->page[i] = (void *)__get_free_page(GFP_KERNEL);
-		if (!md->page[i]) {
-			free_md(md);
-			return ERR_PTR(-ENOMEM);
-		}
+	r = alloc_pages_of(md) ?: open_bufio(md);
+	if (r) {
+		free_md(md);
+		return ERR_PTR(r);
 	}
 
 	return md;
@@ -530,6 +504,5 @@ struct fclock_metadata *fclock_md_open(struct block_device *bdev)
 
 void fclock_md_close(struct fclock_metadata *md)
 {
-	fclock_md_stop_owner(md);
 	free_md(md);
 }

@@ -12,7 +12,7 @@
 struct fclock_metadata;
 
 /**
- * fclock_md_open - prepare the store on @bdev (not yet any bufio client)
+ * fclock_md_open - prepare the store on @bdev; reads and writes nothing
  * @bdev: M; the caller holds its reference until fclock_md_close() returned
  *
  * Context: may sleep.
@@ -61,22 +61,21 @@ int fclock_md_write_super(struct fclock_metadata *md,
 int fclock_md_format(struct fclock_metadata *md, const struct fclock_super *sb);
 
 /**
- * fclock_md_start_owner - this node begins to own slices: flush M and make a new
- * dm-bufio client, so that nothing read in an earlier time is trusted
+ * fclock_md_start_owner - this node begins to own slices: forget what dm-bufio has
+ * and flush M, so that nothing read in an earlier time is trusted
  * @md: the store
  *
- * Bits that were set and never committed in an earlier time are forgotten.
+ * Bits that were set and never committed in an earlier time are forgotten. Writes of A
+ * wait for this: it allocates nothing, and takes no lock that reclaim may hold.
  *
  * Context: may sleep; no load or commit under way.
- * Return: 0, -ENOMEM, or the flush's error.
+ * Return: 0, or the flush's error.
  */
 int fclock_md_start_owner(struct fclock_metadata *md);
-/* The last load and commit have ended; drops the bufio client. */
-void fclock_md_stop_owner(struct fclock_metadata *md);
 
 /**
  * fclock_md_load - read one bitmap block
- * @md: the store, between fclock_md_start_owner() and fclock_md_stop_owner()
+ * @md: the store, after fclock_md_start_owner()
  * @id: which block
  * @bits: flat bitmap of the slot, bit = grain; bits of this slice are written
  * @bit0: as fclock_bitmap_load(): slice x geo->slice

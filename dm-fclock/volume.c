@@ -192,10 +192,8 @@ static void free_volume(struct fclock_volume *v)
 	fclock_io_exit(v);
 	if (v->copier)
 		fclock_copier_destroy(v->copier);
-	if (v->md) {
-		fclock_md_stop_owner(v->md);
+	if (v->md)
 		fclock_md_close(v->md);
-	}
 	free_percpu(v->hits);
 	kvfree(v->read_sb);
 	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
