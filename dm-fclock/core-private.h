@@ -291,6 +291,8 @@ void fclock_members_timer(struct fclock_core *core, u64 now);
 bool fclock_member(struct fclock_core *core, unsigned int node);
 bool fclock_reads_wanted(struct fclock_core *core);
 void fclock_set_md_error(struct fclock_core *core, bool error);
+void fclock_set_untaken(struct fclock_core *core, bool untaken);
+void fclock_read_later(struct fclock_core *core);
 void fclock_stop_all(struct fclock_core *core);
 void fclock_begin_ending(struct fclock_core *core, const char *why);
 void fclock_check_ended(struct fclock_core *core);

@@ -504,7 +504,7 @@ enum fclock_volume_state fclock_core_volume_state(struct fclock_core *core)
 
 	lockdep_assert_held(core->lock);
 
-	if (core->pri.failed || core->md_error)
+	if (core->pri.failed || core->md_error || core->untaken)
 		return FCLOCK_VOLUME_FAILED;
 	if ((core->phase != FCLOCK_RUNNING && core->phase != FCLOCK_LEAVING) ||
 	    core->split_brain || (active && !core->sb.owners) ||

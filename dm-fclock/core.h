@@ -545,6 +545,7 @@ struct fclock_core {
 	bool leave_now;
 	bool settling;
 	bool md_error;			/* M could not be read the last time */
+	bool untaken;			/* the role is this node's, and M could not be written */
 	u64 cancel_id;			/* SEND_CANCEL */
 	struct fclock_super scratch;	/* of one event: too large for a stack */
 	struct fclock_super old;	/* what was adopted before, during the adoption */

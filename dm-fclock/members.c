@@ -195,6 +195,19 @@ void fclock_set_md_error(struct fclock_core *core, bool error)
 	core->md_error = error;
 }
 
+void fclock_set_untaken(struct fclock_core *core, bool untaken)
+{
+	if (core->untaken != untaken)
+		core->ops->event(core, FCLOCK_EVENT_STATE, 0);
+	core->untaken = untaken;
+}
+
+void fclock_read_later(struct fclock_core *core)
+{
+	core->reread_at = core->ops->now(core) + FCLOCK_RETRY_MS;
+	fclock_arm(core, core->reread_at);
+}
+
 static void read_super(struct fclock_core *core)
 {
 	if (core->reading || core->pri.writing ||
@@ -212,8 +225,7 @@ void fclock_members_news(struct fclock_core *core)
 	core->news = core->reading;
 	if (!fclock_reads_wanted(core))
 		return;
-	core->reread_at = core->ops->now(core) + FCLOCK_RETRY_MS;
-	fclock_arm(core, core->reread_at);
+	fclock_read_later(core);
 	read_super(core);
 }
 
@@ -258,26 +270,29 @@ static void super_seen(struct fclock_core *core, const struct fclock_super *sb)
 	if (core->phase == FCLOCK_ENDING || core->phase == FCLOCK_LEFT ||
 	    !fclock_reads_wanted(core))
 		return;
-	if (may_take(core, sb))
+	if (may_take(core, sb)) {
 		fclock_primary_take(core, sb, false);
-	else
+	} else {
+		fclock_set_untaken(core, false);
 		say_waiting(core, sb);
+	}
 }
 
 static void empty_seen(struct fclock_core *core)
 {
 	fclock_set_md_error(core, false);
-	if (may_take(core, NULL))
+	if (may_take(core, NULL)) {
 		take_empty(core);
-	else
+	} else {
+		fclock_set_untaken(core, false);
 		say_waiting(core, NULL);
+	}
 }
 
 static void super_read(struct fclock_core *core, int error,
 		       const struct fclock_super *sb)
 {
-	core->reread_at = core->ops->now(core) + FCLOCK_RETRY_MS;
-	fclock_arm(core, core->reread_at);
+	fclock_read_later(core);
 	if (!error && (fclock_other_uuid(core, sb->uuid) ||
 		       !fclock_same_geometry(core, sb)))
 		error = -EMEDIUMTYPE;

@@ -600,14 +600,27 @@ static void primary_overtaken(struct fclock_core *core)
 	fclock_begin_ending(core, "another node has written a newer superblock");
 }
 
+/*
+ * Where another node has written, M is looked at again at once. A device that can be read and
+ * not written would be asked without an end: it has time.
+ */
+static void primary_not_taken(struct fclock_core *core, int error)
+{
+	if (error != -ESTALE && !core->untaken)
+		fclock_say(core, "cannot become the primary: error %d", error);
+	fclock_set_untaken(core, error != -ESTALE);
+	fclock_send_all(core, FCLOCK_SEND_PING);
+	if (error == -ESTALE)
+		fclock_members_news(core);
+	else
+		fclock_read_later(core);
+}
+
 static void primary_taken(struct fclock_core *core, int error)
 {
 	core->pri.phase = FCLOCK_PRI_IDLE;
 	if (error) {
-		fclock_say(core, "cannot become the primary: error %d", error);
-		fclock_set_md_error(core, true);
-		fclock_send_all(core, FCLOCK_SEND_PING);
-		fclock_members_news(core);
+		primary_not_taken(core, error);
 		return;
 	}
 	fclock_set_md_error(core, false);
@@ -804,7 +817,8 @@ void fclock_primary_take(struct fclock_core *core,
 
 	if (pri->phase != FCLOCK_PRI_IDLE || pri->writing)
 		return;
-	fclock_say(core, "becomes the primary");
+	if (!core->untaken)
+		fclock_say(core, "becomes the primary");
 	memcpy(&pri->next, sb, sizeof(pri->next));
 	pri->number = max(pri->number, sb->state);
 	pri->next.state = next_number(core);

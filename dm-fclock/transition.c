@@ -178,6 +178,7 @@ void fclock_adopt(struct fclock_core *core, const struct fclock_super *sb,
 	core->have_sb = true;
 	fclock_core_formatted(core, sb->uuid);
 	core->prep.number = 0;
+	fclock_set_untaken(core, false);
 	primary_changed = core->old.primary_instance != sb->primary_instance;
 	trace_fclock_transition(core->cfg.node, FCLOCK_TT_ADOPT, sb->state, 0);
 	fclock_client_drop_requests(core);

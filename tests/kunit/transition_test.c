@@ -326,6 +326,82 @@ static void takes_the_role(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, fclock_is_primary(rig->core));
 }
 
+/*
+ * The role is this node's, M can be read and not written: it tries once a second, and it
+ * has failed until a write succeeds, not only until the next read.
+ */
+static void role_cannot_be_written(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+	enum fclock_volume_state state;
+	unsigned int i, reads;
+
+	KUNIT_EXPECT_EQ(test, 0, rig_says(rig, 1, FCLOCK_BYE, 0, 0));
+	rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	for (i = 1; i <= 3; i++) {
+		KUNIT_ASSERT_EQ(test, rig->writes, i);
+		reads = rig->reads;
+		rig_do(rig, fclock_core_super_written(rig->core, -EIO));
+		KUNIT_EXPECT_EQ(test, rig->reads, reads);
+		rig->events = 0;
+		rig_time(rig, FCLOCK_RETRY_MS - 1);
+		KUNIT_EXPECT_EQ(test, rig->reads, reads);
+		rig_time(rig, 1);
+		KUNIT_ASSERT_EQ(test, rig->reads, reads + 1);
+		rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+		rig_do(rig, state = fclock_core_volume_state(rig->core));
+		KUNIT_EXPECT_EQ(test, state, FCLOCK_VOLUME_FAILED);
+		KUNIT_EXPECT_FALSE(test, rig->events & FCLOCK_EVENT_STATE);
+	}
+	rig_do(rig, fclock_core_super_written(rig->core, 0));
+	KUNIT_EXPECT_TRUE(test, fclock_is_primary(rig->core));
+	rig_do(rig, state = fclock_core_volume_state(rig->core));
+	KUNIT_EXPECT_NE(test, state, FCLOCK_VOLUME_FAILED);
+}
+
+/* Somebody else has written: M is read again at once, and has not failed. */
+static void role_was_taken(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+	enum fclock_volume_state state;
+	unsigned int reads;
+
+	KUNIT_EXPECT_EQ(test, 0, rig_says(rig, 1, FCLOCK_BYE, 0, 0));
+	rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	KUNIT_ASSERT_EQ(test, rig->writes, 1);
+	reads = rig->reads;
+	rig_do(rig, fclock_core_super_written(rig->core, -ESTALE));
+	KUNIT_EXPECT_EQ(test, rig->reads, reads + 1);
+	rig_do(rig, state = fclock_core_volume_state(rig->core));
+	KUNIT_EXPECT_NE(test, state, FCLOCK_VOLUME_FAILED);
+	/* it could not write before, and then the role is another node's */
+	rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	rig_do(rig, fclock_core_super_written(rig->core, -EIO));
+	rig_time(rig, FCLOCK_RETRY_MS);
+	rig->sb.state = 20;
+	rig->sb.primary = 3;
+	rig->sb.primary_instance = RIG_PEER(3);
+	rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	rig_do(rig, state = fclock_core_volume_state(rig->core));
+	KUNIT_EXPECT_NE(test, state, FCLOCK_VOLUME_FAILED);
+	/* or it hears of that before it looks again */
+	rig->sb.state = 9;
+	rig->sb.primary = 2;
+	rig->sb.primary_instance = rig->core->instance;
+	rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	KUNIT_ASSERT_EQ(test, rig->writes, 3);
+	rig_do(rig, fclock_core_super_written(rig->core, -EIO));
+	rig_do(rig, state = fclock_core_volume_state(rig->core));
+	KUNIT_EXPECT_EQ(test, state, FCLOCK_VOLUME_FAILED);
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 3));
+	rig->sb.state = 30;
+	rig->sb.primary = 3;
+	rig->sb.primary_instance = RIG_PEER(3);
+	KUNIT_EXPECT_EQ(test, 0, rig_super(rig, 3, FCLOCK_ABORT));
+	rig_do(rig, state = fclock_core_volume_state(rig->core));
+	KUNIT_EXPECT_NE(test, state, FCLOCK_VOLUME_FAILED);
+}
+
 /* Which later instance proves that the listed one is gone. */
 static void who_is_gone(struct kunit *test)
 {
@@ -1423,6 +1499,8 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(left_out_by_a_superblock),
 	KUNIT_CASE(not_by_what_m_says),
 	KUNIT_CASE(takes_the_role),
+	KUNIT_CASE(role_cannot_be_written),
+	KUNIT_CASE(role_was_taken),
 	KUNIT_CASE(who_is_gone),
 	KUNIT_CASE(hello_refused),
 	KUNIT_CASE(list_with_refusal),
