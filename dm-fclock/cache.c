@@ -27,6 +27,12 @@
  *	the shrinker and drop_cache that is no harm, the grains are split all the
  *	same. Where a generation ends, gates are closed and what was in flight
  *	(counted before it looked here) has drained before the drop.
+ *
+ * v.	A map of many runs is dropped by taking its root away: gates are closed, and
+ *	so many runs under the lock would be felt. They keep their places on the clock,
+ *	dead, as they are of an older era than their map, and are freed bit by bit.
+ *	Nobody but lookups that began before the drop is in their tree, which does
+ *	not change any more.
  */
 #include <linux/types.h>
 #include <linux/kernel.h>
@@ -45,6 +51,8 @@
  * cache in which everything is in use does not hold the lock for long.
  */
 #define FCLOCK_CLOCK_LOOKS	32
+/* Runs that are freed, or passed over, in one go under the lock. */
+#define FCLOCK_TIDY_RUNS	1024
 
 /**
  * struct fclock_cache_run - grains [first, last] are confirmed
@@ -55,6 +63,7 @@
  * @rcu: once the run is in neither
  * @map: index of its map. Constant
  * @referenced: hit since the hand came by. Written by anyone
+ * @era: of its map when it was made. Constant
  *
  * One cache line: lookups touch nothing else of a run.
  */
@@ -68,6 +77,7 @@ struct fclock_cache_run {
 	};
 	u8 map;
 	bool referenced;
+	u32 era;
 };
 
 static_assert(sizeof(struct fclock_cache_run) <= 64);
@@ -78,8 +88,12 @@ void fclock_cache_init(struct fclock_cache *cache, spinlock_t *lock, u64 limit)
 {
 	unsigned int i;
 
-	for (i = 0; i < FCLOCK_CACHE_MAPS; i++)
+	for (i = 0; i < FCLOCK_CACHE_MAPS; i++) {
 		cache->map[i].root = RB_ROOT;
+		cache->map_runs[i] = 0;
+		cache->era[i] = 0;
+	}
+	cache->nr_dead = 0;
 	cache->lock = lock;
 	INIT_LIST_HEAD(&cache->runs);
 	cache->limit = limit;
@@ -159,6 +173,15 @@ u64 fclock_cache_run(struct fclock_cache *cache, unsigned int map,
 	return run && run->first <= last ? run->first - 1 : last;
 }
 
+static void __count_runs(struct fclock_cache *cache, unsigned int map, s64 nr)
+{
+	const s64 size = sizeof(struct fclock_cache_run);
+
+	cache->map_runs[map] += nr;
+	WRITE_ONCE(cache->bytes, cache->bytes + nr * size);
+	WRITE_ONCE(cache->nr_runs, cache->nr_runs + nr);
+}
+
 /*
  * Off the clock and the books; freed when no lookup can be at it any more. Lock,
  * or nobody else is left.
@@ -166,8 +189,20 @@ u64 fclock_cache_run(struct fclock_cache *cache, unsigned int map,
 static void __free_run(struct fclock_cache *cache, struct fclock_cache_run *run)
 {
 	list_del(&run->clock);
-	WRITE_ONCE(cache->bytes, cache->bytes - sizeof(*run));
-	WRITE_ONCE(cache->nr_runs, cache->nr_runs - 1);
+	__count_runs(cache, run->map, -1);
+	kfree_rcu(run, rcu);
+}
+
+static bool __is_dead(const struct fclock_cache *cache,
+		      const struct fclock_cache_run *run)
+{
+	return run->era != cache->era[run->map];
+}
+
+static void __free_dead(struct fclock_cache *cache, struct fclock_cache_run *run)
+{
+	list_del(&run->clock);
+	WRITE_ONCE(cache->nr_dead, cache->nr_dead - 1);
 	kfree_rcu(run, rcu);
 }
 
@@ -178,31 +213,47 @@ static void __remove_run(struct fclock_cache *cache,
 	__free_run(cache, run);
 }
 
-/* Forget one run: the first at the hand that was not hit since it came by. */
+/*
+ * Forget one run: the first at the hand that was not hit since it came by. Or, where
+ * the hand meets only dead ones, free those.
+ */
 static void __evict_run(struct fclock_cache *cache)
 {
 	struct fclock_cache_run *run;
 	unsigned int looks = FCLOCK_CLOCK_LOOKS;
 
 	lockdep_assert_held(cache->lock);
-	for (;;) {
+	while (!list_empty(&cache->runs)) {
 		run = list_first_entry(&cache->runs, struct fclock_cache_run,
 				       clock);
-		if (!READ_ONCE(run->referenced) || !--looks)
-			break;
+		if (__is_dead(cache, run)) {
+			__free_dead(cache, run);
+			if (!--looks)
+				return;
+			continue;
+		}
+		if (!READ_ONCE(run->referenced) || !--looks) {
+			cache->discards++;
+			__remove_run(cache, run);
+			return;
+		}
 		WRITE_ONCE(run->referenced, false);
 		list_move_tail(&run->clock, &cache->runs);
 	}
-	cache->discards++;
-	__remove_run(cache, run);
 }
 
+/* One is as a rule enough; more are in the way after a change of the limit, or dead. */
 static bool __make_room(struct fclock_cache *cache)
 {
+	unsigned int tries = FCLOCK_CLOCK_LOOKS;
+
 	if (cache->limit < sizeof(struct fclock_cache_run))
 		return false;
-	while (cache->bytes > cache->limit - sizeof(struct fclock_cache_run))
+	while (cache->bytes > cache->limit - sizeof(struct fclock_cache_run)) {
+		if (!tries--)
+			return false;
 		__evict_run(cache);
+	}
 	return true;
 }
 
@@ -221,8 +272,7 @@ static void __link_run(struct fclock_cache *cache, struct fclock_cache_run *run)
 	rb_link_node_rcu(&run->node, parent, link);
 	rb_insert_color(&run->node, root);
 	list_add_tail(&run->clock, &cache->runs);
-	WRITE_ONCE(cache->bytes, cache->bytes + sizeof(*run));
-	WRITE_ONCE(cache->nr_runs, cache->nr_runs + 1);
+	__count_runs(cache, run->map, 1);
 }
 
 /* A run of its own. Its place is found last: eviction turns the tree. */
@@ -239,6 +289,7 @@ static void __insert_run(struct fclock_cache *cache, unsigned int map,
 	run->first = first;
 	run->last = last;
 	run->map = map;
+	run->era = cache->era[map];
 	run->referenced = false;
 	__link_run(cache, run);
 }
@@ -292,8 +343,15 @@ static void __drop_map(struct fclock_cache *cache, unsigned int map)
 {
 	struct fclock_cache_run *run, *next;
 	struct rb_root old = cache->map[map].root;
+	s64 nr = cache->map_runs[map];
 
 	WRITE_ONCE(cache->map[map].root.rb_node, NULL);
+	if (nr > FCLOCK_TIDY_RUNS) {
+		cache->era[map]++;
+		WRITE_ONCE(cache->nr_dead, cache->nr_dead + nr);
+		__count_runs(cache, map, -nr);
+		return;
+	}
 	rbtree_postorder_for_each_entry_safe(run, next, &old, node)
 		__free_run(cache, run);
 }
@@ -316,18 +374,44 @@ void fclock_cache_drop_all(struct fclock_cache *cache)
 
 void fclock_cache_exit(struct fclock_cache *cache)
 {
+	struct fclock_cache_run *run, *next;
 	unsigned int i;
 
 	for (i = 0; i < FCLOCK_CACHE_MAPS; i++)
 		__drop_map(cache, i);
+	list_for_each_entry_safe(run, next, &cache->runs, clock)
+		__free_dead(cache, run);
+}
+
+bool fclock_cache_untidy(const struct fclock_cache *cache)
+{
+	return cache->nr_dead || cache->bytes > cache->limit;
+}
+
+/* The hand goes over what stays, and comes back to it: the order is as it was. */
+void fclock_cache_tidy(struct fclock_cache *cache)
+{
+	unsigned int runs = FCLOCK_TIDY_RUNS;
+	struct fclock_cache_run *run;
+
+	lockdep_assert_held(cache->lock);
+	while (fclock_cache_untidy(cache) && runs--) {
+		run = list_first_entry(&cache->runs, struct fclock_cache_run,
+				       clock);
+		if (__is_dead(cache, run))
+			__free_dead(cache, run);
+		else if (cache->bytes > cache->limit)
+			__evict_run(cache);
+		else
+			list_move_tail(&run->clock, &cache->runs);
+	}
 }
 
 void fclock_cache_set_limit(struct fclock_cache *cache, u64 limit)
 {
 	lockdep_assert_held(cache->lock);
 	cache->limit = limit;
-	while (cache->bytes > limit)
-		__evict_run(cache);
+	fclock_cache_tidy(cache);
 }
 
 unsigned long fclock_cache_shrink(struct fclock_cache *cache, unsigned long nr)

@@ -31,6 +31,10 @@ struct fclock_cache {
 	u64 bytes;			/* all structures. *lock, read anywhere with READ_ONCE */
 	u64 nr_runs;			/* *lock, ditto */
 	u64 discards;			/* runs forgotten (limit, shrinker, drop_cache). *lock */
+	/* Runs of a map that was dropped are freed later: their era has ended. *lock */
+	u64 nr_dead;			/* of those; neither in @nr_runs nor in @bytes */
+	u64 map_runs[FCLOCK_CACHE_MAPS];
+	u32 era[FCLOCK_CACHE_MAPS];
 };
 
 /* @lock: held by the caller of every function that changes the cache. */
@@ -67,12 +71,19 @@ u64 fclock_cache_run(struct fclock_cache *cache, unsigned int map,
  */
 void fclock_cache_add(struct fclock_cache *cache, unsigned int map,
 		      u64 first, u64 last);
-/* Forget one map (a generation ended). *lock held. Not counted as discards. */
+/*
+ * Forget one map (a generation ended). *lock held. Not counted as discards. The time that
+ * this takes does not grow with the map: after it fclock_cache_tidy() may be wanted.
+ */
 void fclock_cache_drop(struct fclock_cache *cache, unsigned int map);
-/* Forget all maps, counted in discards (message drop_cache). *lock held. */
+/* Forget all maps, counted in discards (message drop_cache). *lock held. As above. */
 void fclock_cache_drop_all(struct fclock_cache *cache);
-/* Change the limit (bytes) and evict down to it. *lock held. */
+/* Change the limit (bytes) and begin to evict down to it. *lock held. As above. */
 void fclock_cache_set_limit(struct fclock_cache *cache, u64 limit);
+/* Is there something for fclock_cache_tidy() to do? *lock held. */
+bool fclock_cache_untidy(const struct fclock_cache *cache);
+/* Free, and evict, some more of what is to go. *lock held, for a bounded time. */
+void fclock_cache_tidy(struct fclock_cache *cache);
 /* Forget up to @nr runs, clock order (shrinker). *lock held. Return: runs forgotten. */
 unsigned long fclock_cache_shrink(struct fclock_cache *cache, unsigned long nr);
 

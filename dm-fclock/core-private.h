@@ -138,6 +138,7 @@ void fclock_queue_out(struct fclock_core *core, struct fclock_peer *peer,
 void fclock_unqueue_out(struct fclock_out *out);
 void fclock_settle(struct fclock_core *core);
 void fclock_update_paths(struct fclock_core *core);
+void fclock_tidy_later(struct fclock_core *core);
 void fclock_link_down(struct fclock_core *core, struct fclock_peer *peer);
 void fclock_set_phase(struct fclock_core *core, enum fclock_phase phase);
 

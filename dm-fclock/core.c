@@ -248,6 +248,27 @@ void fclock_core_reset_stats(struct fclock_core *core)
 	core->stats.cache_discards_base = core->cache.discards;
 }
 
+/* Runs that the cache has forgotten are freed some at a time. */
+void fclock_tidy_later(struct fclock_core *core)
+{
+	if (fclock_cache_untidy(&core->cache))
+		fclock_arm(core, core->ops->now(core) + 1);
+}
+
+void fclock_core_drop_cache(struct fclock_core *core)
+{
+	lockdep_assert_held(core->lock);
+	fclock_cache_drop_all(&core->cache);
+	fclock_tidy_later(core);
+}
+
+void fclock_core_set_cache_limit(struct fclock_core *core, u64 limit)
+{
+	lockdep_assert_held(core->lock);
+	fclock_cache_set_limit(&core->cache, limit);
+	fclock_tidy_later(core);
+}
+
 /* --------------------------------------------------------------- receiving */
 
 static int receive_super(struct fclock_core *core, struct fclock_peer *peer,
@@ -457,6 +478,8 @@ void fclock_core_timer(struct fclock_core *core)
 	fclock_primary_timer(core, now);
 	fclock_members_timer(core, now);
 	fclock_owner_timer(core, now);
+	fclock_cache_tidy(&core->cache);
+	fclock_tidy_later(core);
 	fclock_settle(core);
 }
 

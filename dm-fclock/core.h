@@ -618,6 +618,10 @@ int fclock_core_members(struct fclock_core *core, u64 epoch, u64 members);
 /* Of a manager that knows of nodes which are not configured here; also before the start. */
 int fclock_core_adopt_members(struct fclock_core *core, u64 epoch, u64 members);
 void fclock_core_reset_stats(struct fclock_core *core);
+/* Forget every confirmation. */
+void fclock_core_drop_cache(struct fclock_core *core);
+/* A reload changed cache_limit, bytes. */
+void fclock_core_set_cache_limit(struct fclock_core *core, u64 limit);
 
 /* ------ I/O: target.c calls these on a miss */
 

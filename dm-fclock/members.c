@@ -436,6 +436,7 @@ static void reborn(struct fclock_core *core)
 	fclock_owner_reset(core);
 	for (m = 0; m < FCLOCK_CACHE_MAPS; m++)
 		fclock_cache_drop(&core->cache, m);
+	fclock_tidy_later(core);
 	core->pri.phase = FCLOCK_PRI_IDLE;
 	fclock_primary_reset(core);
 	core->prep.number = 0;

@@ -189,7 +189,7 @@ static int message_drop_cache(struct fclock_target *t, char **argv)
 	unsigned long flags;
 
 	spin_lock_irqsave(&v->lock, flags);
-	fclock_cache_drop_all(&v->core->cache);
+	fclock_core_drop_cache(v->core);
 	spin_unlock_irqrestore(&v->lock, flags);
 	return 0;
 }

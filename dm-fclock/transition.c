@@ -133,6 +133,7 @@ static void adopt_slots(struct fclock_core *core)
 		fclock_cache_drop(&core->cache, FCLOCK_CACHE_A);
 		core->ops->event(core, FCLOCK_EVENT_TRIGGER, triggered);
 	}
+	fclock_tidy_later(core);
 	if (changed)
 		core->ops->event(core, FCLOCK_EVENT_STATE, changed);
 }

@@ -136,8 +136,10 @@ static int make_transport(struct fclock_volume *v, struct fclock_target *t)
 static unsigned long shrink_count(struct shrinker *s, struct shrink_control *sc)
 {
 	struct fclock_volume *v = fclock_shrinker_private(s);
+	const struct fclock_cache *cache = &v->core->cache;
 
-	return READ_ONCE(v->core->cache.nr_runs) ?: SHRINK_EMPTY;
+	return READ_ONCE(cache->nr_runs) + READ_ONCE(cache->nr_dead) ?:
+		SHRINK_EMPTY;
 }
 
 static unsigned long shrink_scan(struct shrinker *s, struct shrink_control *sc)
@@ -668,8 +670,8 @@ static int __apply_args(struct fclock_volume *v, const struct fclock_target *t)
 		return r;
 	spin_lock_irqsave(&v->lock, flags);
 	fclock_core_set_timeout(v->core, args->trigger_timeout);
-	fclock_cache_set_limit(&v->core->cache, args->has_cache_limit ?
-			       args->cache_limit << 10 : ~0ull);
+	fclock_core_set_cache_limit(v->core, args->has_cache_limit ?
+				    args->cache_limit << 10 : ~0ull);
 	spin_unlock_irqrestore(&v->lock, flags);
 	v->applied = *args;
 	return 0;

@@ -466,6 +466,147 @@ static void clock_all_used(struct kunit *test)
 	spin_unlock(&f->lock);
 }
 
+/* Frees the dead and what is above the limit. Return: how often that took the lock. */
+static unsigned int tidy(struct fixture *f)
+{
+	unsigned int times = 0;
+	bool more;
+
+	do {
+		spin_lock(&f->lock);
+		more = fclock_cache_untidy(&f->cache);
+		if (more)
+			fclock_cache_tidy(&f->cache);
+		spin_unlock(&f->lock);
+		times += more;
+	} while (more && times < 1000);
+	return times;
+}
+
+static u64 on_the_clock(struct fixture *f)
+{
+	struct list_head *pos;
+	u64 n = 0;
+
+	list_for_each(pos, &f->cache.runs)
+		n++;
+	return n;
+}
+
+/*
+ * So many runs are not freed at once when their map is dropped. They are forgotten at
+ * once, they are in nobody's way, and some at a time they are freed.
+ */
+#define MANY 10000ULL
+
+static void add_many(struct fixture *f, unsigned int map)
+{
+	u64 i;
+
+	for (i = 0; i < MANY; i++)
+		add(f, map, i * 10, i * 10);
+}
+
+static void dropped_many(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int times;
+	u64 i;
+
+	add(f, 2, 7, 7);
+	add_many(f, 1);
+	add(f, 2, 17, 17);
+	expect_books(test, MANY + 2);
+	drop(f, 1);
+	expect_books(test, 2);
+	KUNIT_EXPECT_EQ(test, f->cache.nr_dead, MANY);
+	for (i = 0; i < MANY; i++)
+		if (covers(f, 1, i * 10, i * 10))
+			break;
+	KUNIT_EXPECT_EQ(test, i, MANY);
+	/* the next generation, of which some is dropped again, and another map */
+	add_many(f, 1);
+	KUNIT_EXPECT_TRUE(test, covers(f, 1, 50, 50));
+	drop(f, 1);
+	add_many(f, 0);
+	add(f, 1, 50, 60);
+	expect_books(test, MANY + 3);
+	KUNIT_EXPECT_EQ(test, f->cache.nr_dead, 2 * MANY);
+	KUNIT_EXPECT_EQ(test, on_the_clock(f), 3 * MANY + 3);
+	times = tidy(f);
+	KUNIT_EXPECT_GE(test, times, 10);
+	KUNIT_EXPECT_LE(test, times, 40);
+	expect_books(test, MANY + 3);
+	KUNIT_EXPECT_EQ(test, f->cache.nr_dead, 0ULL);
+	KUNIT_EXPECT_EQ(test, on_the_clock(f), MANY + 3);
+	KUNIT_EXPECT_TRUE(test, covers(f, 0, 50, 50));
+	KUNIT_EXPECT_TRUE(test, covers(f, 1, 50, 60));
+	KUNIT_EXPECT_FALSE(test, covers(f, 1, 70, 70));
+	KUNIT_EXPECT_TRUE(test, covers(f, 2, 7, 7));
+	KUNIT_EXPECT_TRUE(test, covers(f, 2, 17, 17));
+	KUNIT_EXPECT_EQ(test, f->cache.discards, 0ULL);
+}
+
+/* Who wants room, or memory back, meets the dead first. */
+static void dead_and_limited(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned long n;
+	u64 i;
+
+	set_limit(f, MANY);
+	add_many(f, 1);
+	drop(f, 1);
+	spin_lock(&f->lock);
+	n = fclock_cache_shrink(&f->cache, 20);
+	spin_unlock(&f->lock);
+	KUNIT_EXPECT_EQ(test, n, 20);
+	KUNIT_EXPECT_LT(test, f->cache.nr_dead, MANY);
+	KUNIT_EXPECT_EQ(test, f->cache.discards, 0ULL);
+	set_limit(f, 10);
+	for (i = 0; i < 100; i++) {
+		add(f, 0, i * 10, i * 10);
+		KUNIT_EXPECT_LE(test, f->cache.nr_runs, 10ULL);
+		KUNIT_EXPECT_EQ(test, f->cache.bytes,
+				f->cache.nr_runs * f->run_bytes);
+	}
+	tidy(f);
+	KUNIT_EXPECT_EQ(test, f->cache.nr_dead, 0ULL);
+	KUNIT_EXPECT_EQ(test, on_the_clock(f), f->cache.nr_runs);
+	add(f, 0, 5000, 5000);
+	KUNIT_EXPECT_TRUE(test, covers(f, 0, 5000, 5000));
+	/* nothing but dead ones */
+	set_limit(f, MANY);
+	add_many(f, 1);
+	spin_lock(&f->lock);
+	fclock_cache_drop_all(&f->cache);
+	while (fclock_cache_shrink(&f->cache, 1000))
+		;
+	spin_unlock(&f->lock);
+	expect_books(test, 0);
+	KUNIT_EXPECT_EQ(test, f->cache.nr_dead, 0ULL);
+	KUNIT_EXPECT_TRUE(test, list_empty(&f->cache.runs));
+	/* exit() leaves none, be it dead or not */
+	add_many(f, 1);
+	drop(f, 1);
+	add_many(f, 1);
+}
+
+/* A much lower limit is reached some at a time; meanwhile nothing is lost but what has to. */
+static void limit_lowered(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+
+	add_many(f, 3);
+	set_limit(f, 100);
+	KUNIT_EXPECT_GT(test, f->cache.nr_runs, 100ULL);
+	KUNIT_EXPECT_LT(test, f->cache.nr_runs, MANY);
+	add(f, 4, 1, 1);
+	KUNIT_EXPECT_GE(test, tidy(f), 2);
+	expect_books(test, 100);
+	KUNIT_EXPECT_GE(test, f->cache.discards, MANY - 100);
+}
+
 /* exit() under the lock, and a cache that can be used again. */
 static void exit_locked(struct kunit *test)
 {
@@ -607,6 +748,9 @@ static struct kunit_case cache_cases[] = {
 	KUNIT_CASE(clock_order),
 	KUNIT_CASE(clock_growth),
 	KUNIT_CASE(clock_all_used),
+	KUNIT_CASE(dropped_many),
+	KUNIT_CASE(dead_and_limited),
+	KUNIT_CASE(limit_lowered),
 	KUNIT_CASE(exit_locked),
 	KUNIT_CASE(races),
 	{}

@@ -402,6 +402,45 @@ static void role_was_taken(struct kunit *test)
 	KUNIT_EXPECT_NE(test, state, FCLOCK_VOLUME_FAILED);
 }
 
+/*
+ * Confirmations of a generation that ends are forgotten in one go and freed some at a
+ * time: gates are closed meanwhile, and the lock is held.
+ */
+static void many_confirmations(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+	u64 i;
+
+	for (i = 0; i < 5000; i++)
+		rig_do(rig, fclock_cache_add(&rig->core->cache, 0, 2 * i, 2 * i));
+	rig_prepare(rig, 1, 7, FCLOCK_TRIGGER, 1);
+	rig_gated(rig);
+	rig->sb.slot[0].generation = 7;
+	resume(rig, 7, FCLOCK_RESUME);
+	KUNIT_EXPECT_EQ(test, rig->core->cache.nr_runs, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->cache.nr_dead, 5000);
+	KUNIT_EXPECT_EQ(test, rig->timer_at, rig->now + 1);
+	for (i = 0; i < 100 && rig->core->cache.nr_dead; i++)
+		rig_time(rig, rig->timer_at - rig->now);
+	KUNIT_EXPECT_EQ(test, rig->core->cache.nr_dead, 0);
+	KUNIT_EXPECT_GE(test, i, 4);
+	KUNIT_EXPECT_GT(test, rig->timer_at, rig->now + 1);
+	/* by a message, too */
+	for (i = 0; i < 5000; i++)
+		rig_do(rig, fclock_cache_add(&rig->core->cache, 0, 2 * i, 2 * i));
+	rig_do(rig, fclock_core_drop_cache(rig->core));
+	KUNIT_EXPECT_EQ(test, rig->timer_at, rig->now + 1);
+	for (i = 0; i < 100 && rig->core->cache.nr_dead; i++)
+		rig_time(rig, rig->timer_at - rig->now);
+	for (i = 0; i < 5000; i++)
+		rig_do(rig, fclock_cache_add(&rig->core->cache, 0, 2 * i, 2 * i));
+	rig_do(rig, fclock_core_set_cache_limit(rig->core, 0));
+	KUNIT_EXPECT_EQ(test, rig->timer_at, rig->now + 1);
+	for (i = 0; i < 100 && rig->core->cache.nr_runs; i++)
+		rig_time(rig, rig->timer_at - rig->now);
+	KUNIT_EXPECT_EQ(test, rig->core->cache.nr_runs, 0);
+}
+
 /* Which later instance proves that the listed one is gone. */
 static void who_is_gone(struct kunit *test)
 {
@@ -1499,6 +1538,7 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(left_out_by_a_superblock),
 	KUNIT_CASE(not_by_what_m_says),
 	KUNIT_CASE(takes_the_role),
+	KUNIT_CASE(many_confirmations),
 	KUNIT_CASE(role_cannot_be_written),
 	KUNIT_CASE(role_was_taken),
 	KUNIT_CASE(who_is_gone),
