@@ -191,12 +191,13 @@ void fclock_core_copied(struct fclock_core *core, struct fclock_split *sp,
 		/* After PREPARE nothing new is committed; the grain stays unsplit. */
 		fclock_split_drop(core, sp);
 		fclock_progress(core);
+		fclock_owner_retry(core);
 	} else {
+		/* nobody in the queue waits for that: it ends with the commit */
 		sp->state = FCLOCK_SPLIT_COPIED;
 		list_move_tail(&sp->list, &core->own.copied);
 		commit_start(core);
 	}
-	fclock_owner_retry(core);
 	fclock_settle(core);
 }
 
