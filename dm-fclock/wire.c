@@ -201,6 +201,12 @@ static int fclock_wire_check_grant(const struct fclock_wire_lock_grant *p,
 	return 0;
 }
 
+/* A members list, or none. Epoch 0 with a list would differ from everybody's none. */
+static bool fclock_wire_list_ok(__le64 epoch, __le64 members)
+{
+	return !epoch == !members && le64_to_cpu(epoch) <= FCLOCK_EPOCH_MAX;
+}
+
 static bool fclock_wire_node_ok(u8 id)
 {
 	return id >= 1 && id <= FCLOCK_MAX_NODES;
@@ -232,12 +238,10 @@ static bool fclock_wire_hello_ok(const struct fclock_wire_hello *p,
 	    !fclock_wire_node_ok(p->peer_id) || p->node_id == p->peer_id)
 		return false;
 	if (refusal > (welcome ? FCLOCK_WIRE_MAX_ERRNO : 0) ||
-	    le64_to_cpu(p->epoch) > FCLOCK_EPOCH_MAX)
+	    !fclock_wire_list_ok(p->epoch, p->members))
 		return false;
 	if (!refusal && (!p->length || !is_power_of_2(grain) ||
 			 grain < FCLOCK_MIN_GRAIN || grain > FCLOCK_MAX_GRAIN))
-		return false;
-	if (p->epoch && !p->members)
 		return false;
 	return fclock_wire_key_ok(le16_to_cpu(p->flags), p->nonce) &&
 		fclock_host_ok(p->host);
@@ -308,8 +312,7 @@ static bool fclock_wire_ping_ok(const struct fclock_wire_ping *p, u64 grains)
 	for (i = 0; i < FCLOCK_MAX_SLOTS; i++)
 		if (grains && le64_to_cpu(p->split[i]) > grains)
 			return false;
-	return !p->epoch || (p->members &&
-			     le64_to_cpu(p->epoch) <= FCLOCK_EPOCH_MAX);
+	return fclock_wire_list_ok(p->epoch, p->members);
 }
 
 int fclock_wire_check_payload(const struct fclock_msg *msg, const void *payload,

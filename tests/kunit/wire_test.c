@@ -459,7 +459,8 @@ static const struct poke pokes[] = {
 	{ HELLO, 32, 4, 4, -EPROTO },
 	{ HELLO, 32, 4, 9, -EPROTO },
 	{ HELLO, 32, 4, 4096, -EPROTO },
-	{ HELLO, 40, 8, 0, 0 },
+	{ HELLO, 40, 8, 0, -EPROTO },			/* list without an epoch */
+	{ WELCOME, 40, 8, 0, -EPROTO },
 	{ HELLO, 48, 8, 0, -EPROTO },			/* epoch of nobody */
 	{ HELLO, 66, 2, 0, -EPROTO },			/* nonce without a key */
 	{ HELLO, 66, 2, 3, -EPROTO },
@@ -535,7 +536,7 @@ static const struct poke pokes[] = {
 	{ PREPARE, 12, 1, 1, -EPROTO },
 	{ PREPARE, 15, 1, 1, -EPROTO },
 
-	{ PING, 0, 8, 0, 0 },
+	{ PING, 0, 8, 0, -EPROTO },			/* list without an epoch */
 	{ PING, 8, 8, 0, -EPROTO },
 	{ PING, 16, 8, 1000, 0 },
 	{ PING, 16, 8, 1001, -EPROTO },
@@ -576,7 +577,7 @@ static void payload_special(struct kunit *test)
 {
 	struct fclock_msg msg = { .type = FCLOCK_PREPARED };
 	struct sample s = { .type = FCLOCK_LOCK_GRANT, .length = 32 };
-	u8 bytes[136];
+	u8 bytes[136], ping[144];
 
 	/* PREPARED names a number. */
 	KUNIT_EXPECT_EQ(test, fclock_wire_check_payload(&msg, NULL, 1),
@@ -604,6 +605,15 @@ static void payload_special(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, check(&samples[GRANT], 66, 0), -EPROTO);
 	KUNIT_EXPECT_EQ(test, check(&samples[HELLO], 136, 0), 0);
 	KUNIT_EXPECT_EQ(test, check(&samples[PING], 144, 0), 0);
+
+	/* No list: neither an epoch nor members. */
+	memcpy(bytes, golden_hello, sizeof(bytes));
+	memset(bytes + 40, 0, 16);
+	s = (struct sample){ FCLOCK_HELLO, bytes, 136 };
+	KUNIT_EXPECT_EQ(test, check(&s, 136, GRAINS), 0);
+	memset(ping, 0, sizeof(ping));
+	s = (struct sample){ FCLOCK_PING, ping, 144 };
+	KUNIT_EXPECT_EQ(test, check(&s, 144, GRAINS), 0);
 
 	/* A refusal without a volume; no key and no nonce. */
 	memcpy(bytes, golden_hello, sizeof(bytes));
