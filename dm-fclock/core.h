@@ -615,7 +615,7 @@ u64 fclock_core_configured(struct fclock_core *core);
  * under this epoch; -ESTALE: older.
  */
 int fclock_core_members(struct fclock_core *core, u64 epoch, u64 members);
-/* Of a manager that knows of nodes which are not configured here; also before the start. */
+/* Likewise, of a manager, which knows of nodes that are not configured; also before the start. */
 int fclock_core_adopt_members(struct fclock_core *core, u64 epoch, u64 members);
 void fclock_core_reset_stats(struct fclock_core *core);
 /* Forget every confirmation. */

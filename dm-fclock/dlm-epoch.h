@@ -43,6 +43,8 @@
 
 #define FCLOCK_LVB_MAGIC	0x66636c76	/* "fclv" */
 #define FCLOCK_LVB_VERSION	1
+/* With a greater one a list's epoch could be above all that is believed. */
+#define FCLOCK_BASE_MAX		(FCLOCK_EPOCH_MAX - (u32)~0)
 
 /* The value block; all nodes must agree on its size to be in one lockspace. */
 struct fclock_lvb {
@@ -71,7 +73,8 @@ static inline bool fclock_lvb_decode(const struct fclock_lvb *lvb, bool lost,
 {
 	if (lost || lvb->magic != cpu_to_le32(FCLOCK_LVB_MAGIC) ||
 	    lvb->version != cpu_to_le32(FCLOCK_LVB_VERSION) ||
-	    lvb->base != ~lvb->not_base)
+	    lvb->base != ~lvb->not_base ||
+	    le64_to_cpu(lvb->base) > FCLOCK_BASE_MAX)
 		return false;
 	*base = le64_to_cpu(lvb->base);
 	return true;

@@ -173,6 +173,11 @@ static int make_base(struct lockspace *s)
 
 	if (r)
 		return r;
+	if (s->base > FCLOCK_BASE_MAX) {
+		DMERR_LIMIT("%s: epoch %llu leaves no number for those that follow",
+			    s->name, s->base);
+		return -EOVERFLOW;
+	}
 	DMINFO("%s: epochs follow %llu", s->name, s->base);
 	fclock_lvb_encode(&s->lvb, s->base);
 	return 0;

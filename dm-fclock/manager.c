@@ -96,6 +96,9 @@ void fclock_manager_members(struct fclock_volume *v, u64 epoch, u64 members)
 	if (r == -EEXIST)
 		DMERR("node %u: epoch %llu is known with another list of members: was it given by a message on another node?",
 		      v->node, epoch);
+	else if (r == -EINVAL)
+		DMERR("node %u: epoch %llu or its list of members is none",
+		      v->node, epoch);
 	else if (r == -ESTALE)
 		DMINFO("node %u: epoch %llu is older than epoch %llu, which is known",
 		       v->node, epoch, known);

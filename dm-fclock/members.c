@@ -375,6 +375,8 @@ int fclock_core_adopt_members(struct fclock_core *core, u64 epoch, u64 members)
 
 	lockdep_assert_held(core->lock);
 
+	if (!epoch || epoch > FCLOCK_EPOCH_MAX || !members)
+		return -EINVAL;
 	r = fclock_members_adopt(core, epoch, members);
 	fclock_settle(core);
 	return r;
@@ -384,8 +386,7 @@ int fclock_core_members(struct fclock_core *core, u64 epoch, u64 members)
 {
 	lockdep_assert_held(core->lock);
 
-	if (!epoch || epoch > FCLOCK_EPOCH_MAX || !members ||
-	    (members & ~fclock_core_configured(core)))
+	if (members & ~fclock_core_configured(core))
 		return -EINVAL;
 	return fclock_core_adopt_members(core, epoch, members);
 }

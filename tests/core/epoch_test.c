@@ -30,6 +30,12 @@ static void test_functions(void)
 	fclock_lvb_encode(&lvb, 5);
 	lvb.version = cpu_to_le32(2);
 	tap_ok(!fclock_lvb_decode(&lvb, false, &base), "nor one of another version");
+	fclock_lvb_encode(&lvb, FCLOCK_BASE_MAX);
+	tap_ok(fclock_lvb_decode(&lvb, false, &base) &&
+	       fclock_dlm_epoch(base, ~0U) == FCLOCK_EPOCH_MAX,
+	       "the greatest base has room for all generations");
+	fclock_lvb_encode(&lvb, FCLOCK_BASE_MAX + 1);
+	tap_ok(!fclock_lvb_decode(&lvb, false, &base), "a greater one is none");
 	tap_ok(fclock_dlm_bit(1) == 1 && fclock_dlm_bit(64) == 1ULL << 63,
 	       "node ids 1 and 64");
 	tap_ok(!fclock_dlm_bit(0) && !fclock_dlm_bit(65) &&

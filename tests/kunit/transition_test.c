@@ -766,6 +766,11 @@ static void absurd_numbers(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->core->sb.state, 5);
 	rig_do(rig, r = fclock_core_members(rig->core, FCLOCK_EPOCH_MAX + 1, 7));
 	KUNIT_EXPECT_EQ(test, r, -EINVAL);
+	rig_do(rig, r = fclock_core_adopt_members(rig->core,
+						  FCLOCK_EPOCH_MAX + 1, 7));
+	KUNIT_EXPECT_EQ(test, r, -EINVAL);
+	rig_do(rig, r = fclock_core_adopt_members(rig->core, 3, 0));
+	KUNIT_EXPECT_EQ(test, r, -EINVAL);
 	rig->state = 5;
 	rig->sb.state = far - 1;
 	rig->sb.epoch = FCLOCK_EPOCH_MAX + 1;
