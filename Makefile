@@ -16,6 +16,7 @@
 # build/dm-fclock.ko with, where the kernel has DLM, build/dm-fclock-dlm.ko.
 
 SHELL := /bin/bash
+export PATH := $(PATH):/usr/sbin:/sbin
 KDIR ?=
 GROUP ?=
 DESTDIR ?=

@@ -571,7 +571,11 @@ static int gates_init(struct fclock_volume *v)
 	return 0;
 }
 
-/* A gate that is being closed is still in the hands of RCU: open it first. */
+/*
+ * A gate that is being closed is still in the hands of RCU: open it first. One that was
+ * opened before all I/O had left may be as well: RCU's callback wakes who opens it
+ * before it drops its own count.
+ */
 static void gates_exit(struct fclock_volume *v)
 {
 	unsigned int i;
@@ -579,8 +583,7 @@ static void gates_exit(struct fclock_volume *v)
 	for (i = 0; i < FCLOCK_CACHE_MAPS && v->gate[i].volume; i++)
 		if (v->gates_closed & BIT(i))
 			percpu_ref_resurrect(&v->gate[i].ref);
-	if (v->gates_closed)
-		rcu_barrier();
+	rcu_barrier();
 	for (i = 0; i < FCLOCK_CACHE_MAPS && v->gate[i].volume; i++)
 		percpu_ref_exit(&v->gate[i].ref);
 }

@@ -37,9 +37,9 @@ int fclock_md_read_super(struct fclock_metadata *md, struct fclock_super *sb);
  * @md: the store, after a successful fclock_md_read_super() or fclock_md_format()
  * @sb: the next state
  *
- * REQ_PREFLUSH | REQ_FUA. After an error the outcome is unknown; the next write
- * goes to the same block again (the other one still holds the newest superblock
- * that is known to be durable).
+ * REQ_PREFLUSH | REQ_FUA. After an error the outcome is unknown. The next write looks
+ * at both blocks again: if this one is there, it goes over the other, and its
+ * PREFLUSH makes this one durable first; if not, it goes to the same block again.
  *
  * Context: as fclock_md_read_super().
  * Return: 0: durable. -ESTALE: one that is not older stands on M, nothing was
