@@ -623,6 +623,8 @@ static void primary_taken(struct fclock_core *core, int error)
 		primary_not_taken(core, error);
 		return;
 	}
+	if (core->untaken)	/* the attempts that failed were not all told */
+		fclock_say(core, "becomes the primary");
 	fclock_set_md_error(core, false);
 	announce(core, false);
 	fclock_primary_kick(core);
