@@ -60,7 +60,8 @@ struct shadow {
  *	commits first
  * @batch_sem: read: no block enters or leaves the batch, no buffer is filled.
  *	Write: under @batch_mutex
- * @nr: shadows in use; changed under both locks
+ * @nr: shadows in use; changed under both locks, or by an owner's start, while no
+ *	load or commit is under way
  * @shadows: the memory of all of them
  * @batch: @nr in use; changed under both locks. A shadow that is in the batch changes
  *	under @batch_mutex alone: loads look at @block only
