@@ -25,6 +25,16 @@ die() {
 	exit 1
 }
 
+# usage <argument>... - for who asks for it: what the program's head says of it
+usage() {
+	case ${1:-} in
+	-h | --help)
+		sed -n '4,/^$/s/^# \?//p' "$0"
+		exit
+		;;
+	esac
+}
+
 # plain_path <path> - make takes spaces for the ends of names, and kernels colons, too
 plain_path() {
 	[[ $1 != *[[:space:]:]* ]] ||

@@ -205,14 +205,14 @@ class Node:
         """The node crashes: QEMU is killed."""
         self._ask('kill')
 
-    def start(self, timeout=180):
+    def start(self, timeout=360):
         self._ask('start', timeout + 10, timeout=timeout)
 
     def stop(self, timeout=30):
         """Syncs and powers off."""
         self._ask('stop', timeout + 60, timeout=timeout)
 
-    def power_cycle(self, timeout=180):
+    def power_cycle(self, timeout=360):
         self.kill()
         self.start(timeout)
 
@@ -352,7 +352,7 @@ class Cluster:
     def __init__(self, n=1, name=None, shared=None, disks=None, mem=768, smp=2,
                  kernel=None, module='default', files=None, cmdline=(),
                  cache='unsafe', array=None, slots=4, net=True, ttl=3600,
-                 qemu_args=(), owned=True, timeout=240, attach=False,
+                 qemu_args=(), owned=True, timeout=480, attach=False,
                  engine=False):
         """shared: disks of all guests, disks: of each guest its own, both
         {name: size} or {name: '@image file'} to copy; files: {guest path: host path} added to the root;

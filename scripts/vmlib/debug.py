@@ -18,6 +18,8 @@ ONE_CPU = ('debug', 'leaks')
 WORDS = {'': [], 'debug': ['kasan_multi_shot'], 'kcsan': [],
          'faults': [],
          'leaks': ['kasan_multi_shot', 'kmemleak=on']}
+# A refused page is a trace of its own, and tests look at all of the log.
+LOG = 'log_buf_len=16M'
 
 # Otherwise it scans when it likes; a scan takes seconds.
 SETTLE = '''
@@ -86,8 +88,8 @@ def options(given):
     if flavour() in ONE_CPU:
         given = {'smp': 1, **given}
     return dict(given, mem=max(given.get('mem', 0), MEM),
-                cmdline=[*given.get('cmdline', ()), *WORDS[flavour()]],
-                timeout=given.get('timeout', 240) * slow())
+                cmdline=[*given.get('cmdline', ()), LOG, *WORDS[flavour()]],
+                timeout=given.get('timeout', 480) * slow())
 
 
 def settle(node):
@@ -107,10 +109,10 @@ MODULE = re.compile(r'\bfclock|\[dm_fclock\]')
 
 
 def sides(report):
-    """The two stacks; of an interrupt only what it does itself."""
+    """The two stacks; of an interrupt, a soft one too, only what it does itself."""
     for text in re.split(r' by (?:task|interrupt) .*:\s*$', report, flags=re.M)[1:]:
         text = re.split(r'^\[[ .\d]+\]\s*$', text, flags=re.M)[0]
-        yield re.split(r'\basm_\w+\+', text)[0]
+        yield re.split(r'\b(?:asm_\w+|__do_softirq)\+', text)[0]
 
 
 def races(log):

@@ -100,7 +100,7 @@ class File:
         m = PLAN.match(text)
         if m:
             self.plan = int(m.group(1))
-            if not self.plan:
+            if not self.plan and 'skip' in text.lower():
                 self.seen += 1
                 self.plan = 1
                 self.joiner.result(True, self.name, m.group(2) or 'no reason')
@@ -118,6 +118,8 @@ class File:
             trouble = 'bailed out'
         if trouble is None and self.plan is None:
             trouble = 'ended without a plan'
+        if trouble is None and not self.plan:
+            trouble = 'planned no test'
         if trouble is None and self.plan != self.seen:
             trouble = f'planned {self.plan} tests and ran {self.seen}'
         if trouble:

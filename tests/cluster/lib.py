@@ -69,12 +69,15 @@ class Tap:
         self.allowed.append(re.compile(regex))
 
     def check_log(self, node, since=0):
-        bad = [line for line in node.log()[since:].splitlines()
+        lines = node.log()[since:].splitlines()
+        bad = [i for i, line in enumerate(lines)
                if FORBIDDEN.search(line) and
                not any(a.search(line) for a in self.allowed)]
         good = self.ok(not bad, f'{node}: no forbidden words in the kernel log')
-        if not good:
-            self.diag('\n'.join(bad[:20]))
+        # the first ones with their traces
+        shown = {j for n, i in enumerate(bad[:20])
+                 for j in range(i, min(i + (40 if n < 3 else 1), len(lines)))}
+        self.diag('\n'.join(lines[i] for i in sorted(shown)))
         return good
 
     def plan_skip(self, why):
