@@ -108,8 +108,14 @@ static void net_lost(void *ctx, unsigned int node)
 static u64 net_grains(void *ctx)
 {
 	struct fclock_volume *v = ctx;
+	unsigned long flags;
+	u64 room;
 
-	return v->geo.grains;
+	/* a peer may know that the volume has grown before this node does */
+	spin_lock_irqsave(&v->lock, flags);
+	room = v->core->room;
+	spin_unlock_irqrestore(&v->lock, flags);
+	return (room + v->geo.grain - 1) >> v->grain_shift;
 }
 
 const struct fclock_transport_ops fclock_volume_transport_ops = {
@@ -140,14 +146,13 @@ static void op_copy(struct fclock_core *core, struct fclock_split *split)
 	struct fclock_volume *v = volume_of(core);
 	struct fclock_split_job *sj = &v->split_job[split->index];
 	struct fclock_copy_job *job = &sj->job;
-	u64 end = (split->last + 1) << v->grain_shift;
 	unsigned int s;
 
 	sj->split = split;
 	memset(job, 0, sizeof(*job));
 	job->src = v->origin;
 	job->sector = split->first << v->grain_shift;
-	job->count = min(end, v->geo.length) - job->sector;
+	job->count = split->end - job->sector;
 	job->slots = split->slots;
 	job->done = copy_done;
 	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
@@ -184,6 +189,7 @@ static void copy_work(struct work_struct *work)
 struct commit {
 	u8 uuid[FCLOCK_UUID_LEN];
 	u64 generation[FCLOCK_MAX_SLOTS];
+	u64 grains;
 	u16 slots;
 	u16 failed;
 };
@@ -198,6 +204,7 @@ static void commit_begin(struct fclock_volume *v, struct commit *c)
 	memset(c, 0, sizeof(*c));
 	spin_lock_irqsave(&v->lock, flags);
 	memcpy(c->uuid, core->sb.uuid, sizeof(c->uuid));
+	c->grains = core->sb.geo.grains;
 	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
 		c->generation[s] = core->sb.slot[s].generation;
 	/* the batch stays as it is until fclock_core_committed() */
@@ -249,11 +256,10 @@ static void commit_flush(struct fclock_volume *v, struct commit *c)
 	}
 }
 
-/* Grains of @slice: the last one may be shorter. */
-static u32 slice_bits(const struct fclock_volume *v, u64 slice)
+/* Grains of @slice, of a volume of @grains: the last one may be shorter. */
+static u32 slice_bits(const struct fclock_volume *v, u64 grains, u64 slice)
 {
-	return min_t(u64, v->geo.slice,
-		     v->geo.grains - slice * v->geo.slice);
+	return min_t(u64, v->geo.slice, grains - slice * v->geo.slice);
 }
 
 static int commit_set(struct fclock_volume *v, struct commit *c,
@@ -265,7 +271,7 @@ static int commit_set(struct fclock_volume *v, struct commit *c,
 		.slice = slice,
 		.slot = slot,
 		.generation = c->generation[slot],
-		.nbits = slice_bits(v, slice),
+		.nbits = slice_bits(v, c->grains, slice),
 	};
 
 	return fclock_md_set(v->md, &id, split->first - slice * v->geo.slice,
@@ -343,7 +349,6 @@ static void load_work(struct work_struct *work)
 		.slice = load->slice,
 		.slot = load->slot,
 		.generation = load->generation,
-		.nbits = slice_bits(v, load->slice),
 	};
 	u8 uuid[FCLOCK_UUID_LEN];
 	unsigned long flags;
@@ -351,6 +356,7 @@ static void load_work(struct work_struct *work)
 
 	spin_lock_irqsave(&v->lock, flags);
 	memcpy(uuid, v->core->sb.uuid, sizeof(uuid));
+	id.nbits = slice_bits(v, v->core->sb.geo.grains, load->slice);
 	spin_unlock_irqrestore(&v->lock, flags);
 	id.uuid = uuid;
 	r = fclock_md_load(v->md, &id, load->bits, 0);
@@ -404,14 +410,22 @@ static void write_work(struct work_struct *work)
 	const struct fclock_super *sb;
 	unsigned long flags;
 	bool format;
-	int r;
+	u64 slices;
+	int r = 0;
 
 	spin_lock_irqsave(&v->lock, flags);
 	sb = v->super;
 	format = v->super_format;
+	slices = v->super_slices;
 	spin_unlock_irqrestore(&v->lock, flags);
-	r = format ? fclock_md_format(v->md, sb) :
-		fclock_md_write_super(v->md, sb);
+	if (format) {
+		r = fclock_md_format(v->md, sb);
+	} else {
+		if (slices < sb->geo.slices)
+			r = fclock_md_grow(v->md, sb, slices);
+		if (!r)
+			r = fclock_md_write_super(v->md, sb);
+	}
 	if (r)
 		DMERR_LIMIT("node %u: superblock cannot be written to %pg (%d)",
 			    v->node, v->meta, r);
@@ -427,6 +441,7 @@ static void op_write_super(struct fclock_core *core,
 
 	v->super = sb;
 	v->super_format = format;
+	v->super_slices = core->pri.slices;
 	__queue(v, v->super_wq, &v->write_work);
 }
 
@@ -646,10 +661,14 @@ static void op_answer(struct fclock_core *core, struct fclock_ask *ask)
 static void op_event(struct fclock_core *core, unsigned int events, u16 slots)
 {
 	struct fclock_volume *v = volume_of(core);
+	unsigned int s;
 
 	if (events & FCLOCK_EVENT_ENDED)
 		wake_up_all(&v->wait);
 	if (events & FCLOCK_EVENT_TRIGGER) {
+		for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+			if (slots & BIT(s))
+				clear_bit(s, &v->image_flushed);
 		v->trigger_slots |= slots;
 		v->gate_trigger = true;
 	}

@@ -41,7 +41,8 @@ static u64 grain_bytes(struct fclock_core *core)
 /* Of the cluster's rate this owner's part, bytes/s; never 0. */
 static u64 bg_share(struct fclock_core *core, unsigned int slot)
 {
-	u64 all = core->sb.geo.grains, mine = core->own.grains;
+	u64 all = fclock_slot_grains(&core->sb, slot);
+	u64 mine = fclock_own_grains(core, slot);
 	u64 rate = (u64)core->sb.slot[slot].rate << 10;
 	unsigned int shift = fls64(all) > 32 ? fls64(all) - 32 : 0;
 	u64 part = div64_u64((mine >> shift) << 16, all >> shift);
@@ -131,7 +132,7 @@ static void bg_again(struct fclock_core *core, unsigned int slot, u64 now)
 	struct fclock_background *bg = bg_of(core, slot);
 
 	if (bg->next < core->sb.geo.grains ||
-	    core->own.slot[slot].split == core->own.grains)
+	    core->own.slot[slot].split == fclock_own_grains(core, slot))
 		return;
 	if (!bg->again_at)
 		bg->again_at = now + FCLOCK_RETRY_MS;
@@ -173,6 +174,7 @@ static bool bg_copy(struct fclock_core *core, unsigned int slot, u16 may,
 	}
 	may = bg_together(core, may, g, run);
 	slots = fclock_unsplit_slots(core, may, g);
+	slots = fclock_same_end(core, slots, slot, g);
 	end = min(fclock_slice_end(core, g), g + run - 1);
 	end = fclock_split_extent(core, may, slots, g, end);
 	/* nobody is to wait, because of this copy, for a node that is cut off */
@@ -198,12 +200,12 @@ static bool bg_done(struct fclock_core *core, unsigned int slot)
 {
 	struct fclock_background *bg = bg_of(core, slot);
 
-	if (core->own.slot[slot].split != core->own.grains)
+	if (core->own.slot[slot].split != fclock_own_grains(core, slot))
 		return false;
 	if (bg->began)
 		trace_fclock_background(core->cfg.node, FCLOCK_TW_DONE, slot,
 					core->sb.slot[slot].rate,
-					core->sb.geo.grains);
+					fclock_slot_grains(&core->sb, slot));
 	bg->began = false;
 	return true;
 }

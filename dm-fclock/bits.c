@@ -11,6 +11,11 @@
  *   views lie between, and this node owned it   its bits are right: nobody else could
  *   in all of them                              write them
  *   anything else                               it is read again
+ *
+ * A copy that is older than the volume's last growth ends before the volume does. Grains
+ * behind its end need no split, so their bits are set in core (and never on M), up to the
+ * end of the slice: the volume may grow into that without a look at it. They are not
+ * counted. Slices that are wholly behind the end are known without a read.
  */
 #include <linux/bitmap.h>
 #include "core-private.h"
@@ -21,13 +26,13 @@ static struct fclock_owned_slot *owned(struct fclock_core *core,
 	return &core->own.slot[slot];
 }
 
-/* Grains of @slice: the volume's last slice may be short. */
-static u32 slice_grains(struct fclock_core *core, u64 slice)
+/* Grains of @slice that the copy of @slot has: the last slice may be short. */
+static u32 slice_grains(struct fclock_core *core, unsigned int slot, u64 slice)
 {
-	const struct fclock_geometry *geo = &core->sb.geo;
-	u64 first = slice * geo->slice;
+	u64 first = slice * core->sb.geo.slice;
+	u64 all = fclock_slot_grains(&core->sb, slot);
 
-	return min_t(u64, geo->slice, geo->grains - first);
+	return all > first ? min_t(u64, core->sb.geo.slice, all - first) : 0;
 }
 
 static bool slice_mine(struct fclock_core *core, u64 slice)
@@ -45,27 +50,39 @@ static void slice_right(struct fclock_core *core, struct fclock_owned_slot *os,
 }
 
 /* bitmap_clear() counts in unsigned int: 16 TiB with grains of 4 KiB are too large for it. */
-static void clear_slice(struct fclock_core *core, struct fclock_owned_slot *os,
-			u64 slice)
+static void clear_slice(struct fclock_core *core, unsigned int slot, u64 slice)
 {
-	u64 first = slice * core->sb.geo.slice;
+	u32 nr = slice_grains(core, slot, slice);
+	unsigned long *bits = owned(core, slot)->bits;
+	u64 first = slice * core->sb.geo.slice, behind = first + nr;
 
-	bitmap_clear(os->bits + BIT_WORD(first), first % BITS_PER_LONG,
-		     slice_grains(core, slice));
+	bitmap_clear(bits + BIT_WORD(first), first % BITS_PER_LONG, nr);
+	bitmap_set(bits + BIT_WORD(behind), behind % BITS_PER_LONG,
+		   core->sb.geo.slice - nr);
 }
 
-static void slice_empty(struct fclock_core *core, struct fclock_owned_slot *os,
-			u64 slice)
+static void slice_empty(struct fclock_core *core, unsigned int slot, u64 slice)
 {
-	clear_slice(core, os, slice);
+	struct fclock_owned_slot *os = owned(core, slot);
+
+	clear_slice(core, slot, slice);
 	os->slice_split[slice] = 0;
 	slice_right(core, os, slice);
 }
 
-/* Without the stamp of the newest era: was it owned here ever since it was last known? */
-static bool slice_kept(struct fclock_core *core, struct fclock_owned_slot *os,
-		       u64 slice)
+/* Is all of it behind the end of the copy? */
+static bool slice_behind(struct fclock_core *core, unsigned int slot, u64 slice)
 {
+	if (slice_grains(core, slot, slice))
+		return false;
+	slice_empty(core, slot, slice);
+	return true;
+}
+
+/* Without the stamp of the newest era: was it owned here ever since it was last known? */
+static bool slice_kept(struct fclock_core *core, unsigned int slot, u64 slice)
+{
+	struct fclock_owned_slot *os = owned(core, slot);
 	const struct fclock_era *era = os->era;
 	unsigned int i;
 
@@ -78,7 +95,7 @@ static bool slice_kept(struct fclock_core *core, struct fclock_owned_slot *os,
 			return true;
 		}
 		if (era[i].fresh) {
-			slice_empty(core, os, slice);
+			slice_empty(core, slot, slice);
 			return true;
 		}
 	}
@@ -96,7 +113,8 @@ bool fclock_slice_known(struct fclock_core *core, unsigned int slot, u64 slice)
 	if (!os->bits || !os->era[0].stamp)
 		return false;
 	return os->slice_era[slice] == os->era[0].stamp ||
-	       slice_kept(core, os, slice);
+	       slice_kept(core, slot, slice) ||
+	       slice_behind(core, slot, slice);
 }
 
 /* Slots of @slots in which @grain, of a known slice, is not split. */
@@ -161,7 +179,7 @@ static bool slice_full(struct fclock_core *core, u16 slots, u64 slice)
 		if ((slots & BIT(s)) &&
 		    (!fclock_slice_known(core, s, slice) ||
 		     owned(core, s)->slice_split[slice] !=
-		     slice_grains(core, slice)))
+		     slice_grains(core, s, slice)))
 			return false;
 	return true;
 }
@@ -204,15 +222,32 @@ static u64 run_end(struct fclock_core *core, u16 slots, u64 grain)
 	return end;
 }
 
+/* Down from @grain while the bit below is set, to @least: every grant of a run does it. */
+static u64 bits_begin(const unsigned long *bits, u64 grain, u64 least)
+{
+	while (grain > least) {
+		if (!(grain % BITS_PER_LONG) && grain - least >= BITS_PER_LONG &&
+		    bits[BIT_WORD(grain) - 1] == ~0UL)
+			grain -= BITS_PER_LONG;
+		else if (test_bit(grain - 1, bits))
+			grain--;
+		else
+			break;
+	}
+	return grain;
+}
+
 /* Down from @grain, which is split or ends the slice, while the grain below is split. */
 static u64 run_begin_in_slice(struct fclock_core *core, u16 slots, u64 grain,
 			      u64 slice)
 {
 	u64 begin = slice * core->sb.geo.slice;
+	unsigned int s;
 
-	while (grain > begin && fclock_all_split(core, slots, grain - 1))
-		grain--;
-	return grain;
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+		if (slots & BIT(s))
+			begin = bits_begin(owned(core, s)->bits, grain, begin);
+	return begin;
 }
 
 static u64 run_begin(struct fclock_core *core, u16 slots, u64 grain)
@@ -270,13 +305,13 @@ void fclock_bits_loaded(struct fclock_core *core, struct fclock_load *load)
 {
 	struct fclock_owned_slot *os = owned(core, load->slot);
 	u64 first = load->slice * core->sb.geo.slice;
-	u32 i, nr = slice_grains(core, load->slice);
+	u32 i, nr = slice_grains(core, load->slot, load->slice);
 
 	if (!os->bits || load->generation != core->sb.slot[load->slot].generation ||
 	    !slice_mine(core, load->slice) ||
 	    fclock_slice_known(core, load->slot, load->slice))
 		return;
-	clear_slice(core, os, load->slice);
+	clear_slice(core, load->slot, load->slice);
 	for_each_set_bit(i, load->bits, nr)
 		__set_bit(first + i, os->bits);
 	os->slice_split[load->slice] = bitmap_weight(load->bits, nr);

@@ -9,8 +9,9 @@
  * i.   The walk ends and meets only runs that are, or just were, in the tree:
  *	lib/rbtree.c promises that for lockless walks, removed runs are freed
  *	after a grace period only, and a new run is filled before it is linked
- *	(rb_link_node_rcu()). During a rotation the walk may miss a run that is
- *	there. That is a false negative: the caller then asks under the lock.
+ *	(rb_link_node_rcu(), and a barrier before the tree is turned). During a
+ *	rotation the walk may miss a run that is there. That is a false negative:
+ *	the caller then asks under the lock.
  *
  * ii.  While a run is in the tree it only grows, and a grain is confirmed before
  *	the run grows over it. A lookup may read an old @first with a new @last
@@ -50,9 +51,11 @@
  * The clock looks at no more runs than this for each that it evicts, so that a
  * cache in which everything is in use does not hold the lock for long.
  */
+#ifndef FCLOCK_CLOCK_LOOKS		/* the simulator has less */
 #define FCLOCK_CLOCK_LOOKS	32
 /* Runs that are freed, or passed over, in one go under the lock. */
 #define FCLOCK_TIDY_RUNS	1024
+#endif
 
 /**
  * struct fclock_cache_run - grains [first, last] are confirmed
@@ -270,6 +273,12 @@ static void __link_run(struct fclock_cache *cache, struct fclock_cache_run *run)
 			link = &parent->rb_right;
 	}
 	rb_link_node_rcu(&run->node, parent, link);
+	/*
+	 * The tree is turned by plain stores, and what they publish may be this run: for
+	 * whoever comes that way it has to be filled, too. Pairs with the dependency
+	 * from each link to what it leads to in fclock_cache_covers().
+	 */
+	smp_wmb();
 	rb_insert_color(&run->node, root);
 	list_add_tail(&run->clock, &cache->runs);
 	__count_runs(cache, run->map, 1);

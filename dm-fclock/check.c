@@ -90,8 +90,9 @@ static int check_super(struct fclock_volume *v, struct fclock_target *t,
 	unsigned int i;
 
 	ti->error = "Metadata device does not fit the table";
-	if (sb->geo.length != ti->len) {
-		fclock_complain(ti, "length %llu is not the %llu sectors of metadata device %pg",
+	/* a longer one waits for a resize, or is a node's that was not there for one */
+	if (sb->geo.length > ti->len) {
+		fclock_complain(ti, "length %llu is below the %llu sectors of the volume on metadata device %pg",
 				(u64)ti->len, sb->geo.length, v->meta);
 		return -EINVAL;
 	}
@@ -113,6 +114,10 @@ static int check_super(struct fclock_volume *v, struct fclock_target *t,
 		return -EINVAL;
 	}
 	v->geo = sb->geo;
+	for (i = 0; i < FCLOCK_MAX_SLOTS; i++)
+		if (sb->slot[i].state == FCLOCK_SLOT_ACTIVE ||
+		    sb->slot[i].state == FCLOCK_SLOT_COMPLETE)
+			v->covered[i] = sb->slot[i].length;
 	return 0;
 }
 
@@ -121,15 +126,16 @@ static int check_super(struct fclock_volume *v, struct fclock_target *t,
  * bytes. Where a long has 32 bits, the upper half of each grain's number is zero for it,
  * so the readers of the cache, who take no lock, see no half of a change.
  */
-static int check_grains(struct fclock_volume *v, struct dm_target *ti)
+int fclock_check_grains(struct dm_target *ti, const struct fclock_geometry *geo)
 {
 	u64 most = min_t(u64, LONG_MAX, (u64)(INT_MAX & PAGE_MASK) * 8);
+	u64 grains = ((u64)ti->len + geo->grain - 1) >> ilog2(geo->grain);
 
-	if (v->geo.grains <= most)
+	if (grains <= most)
 		return 0;
 	ti->error = "Too many grains";
 	fclock_complain(ti, "length %llu has %llu grains of %u sectors and this machine takes %llu",
-			(u64)ti->len, v->geo.grains, v->geo.grain, most);
+			(u64)ti->len, grains, geo->grain, most);
 	return -EINVAL;
 }
 
@@ -207,7 +213,7 @@ int fclock_read_metadata(struct fclock_volume *v, struct fclock_target *t)
 	else
 		r = explain_super(v, t->ti, r);
 	if (!r)
-		r = check_grains(v, t->ti);
+		r = fclock_check_grains(t->ti, &v->geo);
 	if (r)
 		return r;
 	v->grain_shift = ilog2(v->geo.grain);

@@ -292,20 +292,48 @@ static void client_try_write(struct fclock_core *core, struct fclock_waiter *w)
 		end = fclock_cache_run(&core->cache, map, first, w->last,
 				       &confirmed);
 	}
+	if (w->target == FCLOCK_TARGET_A) {
+		if (first >= core->free_from) {
+			/* it counts while it goes, as a discard does */
+			if (core->prep.number && !core->pri.failed) {
+				client_park(core, w);
+				return;
+			}
+			fclock_cache_free_grains(core);
+			client_wake(core, w, FCLOCK_GO, w->last, NULL);
+			return;
+		}
+		end = min(end, core->free_from - 1);
+	}
 	client_ask(core, w, FCLOCK_KIND_SPLIT, first, end);
 }
 
-/* A discard never asks: confirmed grains pass, of others nothing becomes. */
+/*
+ * A discard never asks: confirmed grains pass, of others nothing becomes. But it counts
+ * while it passes, so that none begins while the node is to be drained. Where M cannot be
+ * written nothing will be, and nobody is to wait for that.
+ */
 static void client_try_discard(struct fclock_core *core,
 			       struct fclock_waiter *w)
 {
 	bool confirmed;
 	u64 end;
 
+	if (core->prep.number && !core->pri.failed) {
+		client_park(core, w);
+		return;
+	}
 	end = fclock_cache_run(&core->cache, fclock_map_index(w->target),
 			       w->first, w->last, &confirmed);
 	client_wake(core, w, confirmed ? FCLOCK_GO : FCLOCK_NO_EFFECT, end,
 		    NULL);
+}
+
+/* Behind the end of the volume, or of the copy, there is nothing to wait for. */
+static bool client_beyond(struct fclock_core *core,
+			  const struct fclock_waiter *w, unsigned int map)
+{
+	return w->end > core->limit[map] || w->last >= core->sb.geo.grains;
 }
 
 static void client_try(struct fclock_core *core, struct fclock_waiter *w)
@@ -320,7 +348,7 @@ static void client_try(struct fclock_core *core, struct fclock_waiter *w)
 			client_park(core, w);
 		return;
 	}
-	if (path == FCLOCK_PATH_FAIL)
+	if (path == FCLOCK_PATH_FAIL || client_beyond(core, w, map))
 		client_wake(core, w, FCLOCK_FAIL, w->last, NULL);
 	else if (path == FCLOCK_PATH_PASS || w->io == FCLOCK_IO_FLUSH)
 		client_wake(core, w, FCLOCK_GO, w->last, NULL);
@@ -681,6 +709,8 @@ void fclock_client_forget_locks(struct fclock_core *core)
 
 	for (peer = fclock_next_peer(core, NULL); peer;
 	     peer = fclock_next_peer(core, peer)) {
+		if (!peer->nr_held)
+			continue;
 		for (i = 0; i < FCLOCK_OBJECTS; i++) {
 			struct fclock_object *obj = &peer->objects[i];
 

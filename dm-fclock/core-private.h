@@ -9,6 +9,7 @@
 #include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/lockdep.h>
+#include <linux/log2.h>
 #include <linux/math64.h>
 #include <linux/printk.h>
 #include <linux/string.h>
@@ -117,15 +118,42 @@ static inline u64 fclock_slice_of(struct fclock_core *core, u64 grain)
 	return div_u64(grain, core->sb.geo.slice);
 }
 
-/* Everything in core is sized by the table's geometry; nothing else is ever adopted. */
-static inline bool fclock_same_geometry(struct fclock_core *core,
-					const struct fclock_super *sb)
+/* Grains of the copy of @slot; the last one may be partly behind its end. */
+static inline u64 fclock_slot_grains(const struct fclock_super *sb,
+				     unsigned int slot)
 {
-	const struct fclock_geometry *geo = &core->cfg.geo;
+	return (sb->slot[slot].length + sb->geo.grain - 1) >>
+	       ilog2(sb->geo.grain);
+}
 
-	return sb->geo.length == geo->length && sb->geo.grain == geo->grain &&
-	       sb->geo.slice == geo->slice && sb->geo.grains == geo->grains &&
-	       sb->geo.slices == geo->slices;
+/*
+ * Of this owner's slices, up to the end of the slot's copy; valid when all are counted. A copy
+ * of the whole volume needs no count of its own, so that a trigger needs none.
+ */
+static inline u64 fclock_own_grains(struct fclock_core *core, unsigned int slot)
+{
+	return fclock_slot_grains(&core->sb, slot) == core->sb.geo.grains ?
+	       core->own.grains : core->own.slot_grains[slot];
+}
+
+/* Of another grain, or slices, it is another volume. */
+static inline bool fclock_same_layout(struct fclock_core *core,
+				      const struct fclock_super *sb)
+{
+	return sb->geo.grain == core->cfg.geo.grain &&
+	       sb->geo.slice == core->cfg.geo.slice;
+}
+
+/*
+ * Everything in core is sized by the room; nothing longer is ever adopted. A volume does
+ * not shrink: but a starting node may have read a write that was reported as failed.
+ */
+static inline bool fclock_fits(struct fclock_core *core,
+			       const struct fclock_super *sb)
+{
+	return fclock_same_layout(core, sb) && sb->geo.length <= core->room &&
+	       (core->phase == FCLOCK_STARTING || !core->have_sb ||
+		sb->geo.length >= core->sb.geo.length);
 }
 
 /* core.c */
@@ -138,6 +166,7 @@ void fclock_queue_out(struct fclock_core *core, struct fclock_peer *peer,
 void fclock_unqueue_out(struct fclock_out *out);
 void fclock_settle(struct fclock_core *core);
 void fclock_update_paths(struct fclock_core *core);
+void fclock_cache_free_grains(struct fclock_core *core);
 void fclock_tidy_later(struct fclock_core *core);
 void fclock_link_down(struct fclock_core *core, struct fclock_peer *peer);
 void fclock_set_phase(struct fclock_core *core, enum fclock_phase phase);
@@ -145,7 +174,7 @@ void fclock_set_phase(struct fclock_core *core, enum fclock_phase phase);
 int fclock_receive_list(struct fclock_core *core, struct fclock_peer *peer,
 			u64 epoch, u64 members);
 
-unsigned int fclock_cut_off(struct fclock_core *core);
+void fclock_say_cut_off(struct fclock_core *core);
 void fclock_state_event(struct fclock_core *core, enum fclock_volume_state was);
 
 /* frame.c */
@@ -219,6 +248,8 @@ u64 fclock_split_extent(struct fclock_core *core, u16 all, u16 slots, u64 grain,
 			u64 last);
 
 /* split.c */
+u16 fclock_same_end(struct fclock_core *core, u16 slots, unsigned int slot,
+		    u64 grain);
 struct fclock_split *fclock_split_after(struct fclock_core *core, u64 grain);
 struct fclock_split *fclock_split_start(struct fclock_core *core, u64 first,
 					u64 last, u16 slots, bool background);
@@ -250,7 +281,7 @@ void fclock_bits_moved(struct fclock_core *core);
 
 /* transition.c */
 void fclock_prepare(struct fclock_core *core, struct fclock_peer *peer,
-		    u64 number, u8 kind, u16 slots);
+		    const struct fclock_wire_prepare *p);
 void fclock_progress(struct fclock_core *core);
 bool fclock_drained(struct fclock_core *core);
 void fclock_adopt(struct fclock_core *core, const struct fclock_super *sb,
@@ -270,7 +301,6 @@ void fclock_primary_prepared(struct fclock_core *core, struct fclock_peer *peer,
 void fclock_primary_asked(struct fclock_core *core, struct fclock_peer *peer,
 			  u64 id, u64 state,
 			  const struct fclock_wire_ask *ask);
-void fclock_primary_heard(struct fclock_core *core, struct fclock_peer *peer);
 void fclock_primary_written(struct fclock_core *core, int error);
 void fclock_primary_timer(struct fclock_core *core, u64 now);
 void fclock_primary_link_up(struct fclock_core *core, struct fclock_peer *peer);
@@ -294,6 +324,9 @@ bool fclock_reads_wanted(struct fclock_core *core);
 void fclock_set_md_error(struct fclock_core *core, bool error);
 void fclock_set_untaken(struct fclock_core *core, bool untaken);
 void fclock_read_later(struct fclock_core *core);
+void fclock_say_too_long(struct fclock_core *core, u64 length);
+void fclock_members_too_long(struct fclock_core *core,
+			     const struct fclock_super *sb);
 void fclock_stop_all(struct fclock_core *core);
 void fclock_begin_ending(struct fclock_core *core, const char *why);
 void fclock_check_ended(struct fclock_core *core);

@@ -38,8 +38,9 @@ static void core_init(struct fclock_core *core,
 	core->lock = lock;
 	core->instance = ops->random(core);
 	core->next_id = ops->random(core) & GENMASK_ULL(40, 0);
-	/* until a superblock is adopted, sizes are the table's */
+	/* until a superblock is adopted, sizes are M's or the table's */
 	core->sb.geo = cfg->geo;
+	core->room = max(cfg->room, cfg->geo.length);
 	INIT_LIST_HEAD(&core->parked);
 	INIT_LIST_HEAD(&core->recalled);
 	INIT_LIST_HEAD(&core->asks);
@@ -58,6 +59,7 @@ static void core_init(struct fclock_core *core,
 		INIT_LIST_HEAD(&peer->asked.list);
 	}
 	fclock_cache_init(&core->cache, lock, cfg->cache_limit);
+	fclock_update_paths(core);
 }
 
 struct fclock_core *fclock_core_create(const struct fclock_core_config *cfg,
@@ -100,9 +102,9 @@ int fclock_core_add_peers(struct fclock_core *core, u64 peers)
 
 		if (!(peers & fclock_node_bit(node)) || peer->configured)
 			continue;
-		/* nobody looks at a peer that is not configured */
+		/* nobody looks at a peer that is not configured; what has records is */
 		r = peer->objects ? 0 : fclock_client_init_peer(peer);
-		if (!r && !peer->records)
+		if (!r)
 			r = fclock_owner_init_peer(peer);
 		if (r)
 			return r;
@@ -181,24 +183,64 @@ static u8 path_of(struct fclock_core *core, unsigned int map)
 	}
 }
 
+/* Where I/O of the map ends, sectors: a copy may be older than the volume's last growth. */
+static u64 limit_of(struct fclock_core *core, unsigned int map, u8 path)
+{
+	if (map == FCLOCK_CACHE_A)
+		return core->sb.geo.length;
+	return path == FCLOCK_PATH_CACHE || path == FCLOCK_PATH_PASS ?
+	       core->sb.slot[map].length : ~0ULL;
+}
+
 void fclock_update_paths(struct fclock_core *core)
 {
-	unsigned int m;
+	u16 active = fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
+	unsigned int shift = ilog2(core->sb.geo.grain), m;
+	u8 path;
 
-	for (m = 0; m < FCLOCK_CACHE_MAPS; m++)
-		WRITE_ONCE(core->path[m], path_of(core, m));
+	core->free_from = 0;
+	for (m = 0; m < FCLOCK_CACHE_MAPS; m++) {
+		path = path_of(core, m);
+		core->limit[m] = limit_of(core, m, path);
+		WRITE_ONCE(core->whole[m], min_t(u64, core->limit[m] >> shift,
+						 ULONG_MAX));
+		/* the hit path does not see it before its limit */
+		smp_store_release(&core->path[m], path);
+		if (m < FCLOCK_MAX_SLOTS && (active & BIT(m)))
+			core->free_from = max(core->free_from,
+					      fclock_slot_grains(&core->sb, m));
+	}
+}
+
+/*
+ * Writes of A behind the ends of all active copies need no split. Forgotten with the rest of
+ * A's confirmations by the next trigger, whose copy goes further.
+ */
+void fclock_cache_free_grains(struct fclock_core *core)
+{
+	u64 last = core->sb.geo.grains - 1;
+
+	/* from PREPARE on nothing enters the cache */
+	if (!core->prep.number && core->free_from <= last &&
+	    core->path[FCLOCK_CACHE_A] == FCLOCK_PATH_CACHE)
+		fclock_cache_add(&core->cache, FCLOCK_CACHE_A, core->free_from,
+				 last);
 }
 
 void fclock_core_attach(struct fclock_core *core, unsigned int slot,
-			unsigned long *bits, u64 *slice_era, u32 *slice_split)
+			const struct fclock_slot_memory *mem, u64 length)
 {
 	struct fclock_owned_slot *os = &core->own.slot[slot];
 
 	lockdep_assert_held(core->lock);
 
-	os->bits = bits;
-	os->slice_era = slice_era;
-	os->slice_split = slice_split;
+	os->bits = mem->bits;
+	os->slice_era = mem->slice_era;
+	os->slice_split = mem->slice_split;
+	os->slices = mem->slices;
+	/* a table may have been loaded between the end of the last detach and its memory's */
+	memset(&os->spare, 0, sizeof(os->spare));
+	core->copy_length[slot] = length;
 	fclock_bits_forget(core, slot);
 	core->attached |= BIT(slot);
 	core->own.scan_slot = 0;
@@ -233,6 +275,89 @@ bool fclock_core_detached(struct fclock_core *core, unsigned int slot)
 	memset(os, 0, sizeof(*os));
 	core->detaching &= ~BIT(slot);
 	return true;
+}
+
+void fclock_core_spare(struct fclock_core *core, unsigned int slot,
+		       const struct fclock_slot_memory *mem)
+{
+	lockdep_assert_held(core->lock);
+	core->own.slot[slot].spare = *mem;
+}
+
+bool fclock_core_spared(struct fclock_core *core, unsigned int slot,
+			const unsigned long *bits)
+{
+	const struct fclock_owned_slot *os = &core->own.slot[slot];
+
+	lockdep_assert_held(core->lock);
+	return os->bits != bits && os->spare.bits != bits;
+}
+
+int fclock_core_set_copy(struct fclock_core *core, unsigned int slot, u64 length)
+{
+	const struct fclock_slot *is = &core->sb.slot[slot];
+	u64 least = 0;
+
+	lockdep_assert_held(core->lock);
+
+	if (core->have_sb && (is->state == FCLOCK_SLOT_ACTIVE ||
+			      is->state == FCLOCK_SLOT_COMPLETE))
+		least = is->length;
+	if (core->prep.number && core->prep.kind == FCLOCK_TRIGGER &&
+	    (core->prep.slots & BIT(slot)))
+		least = core->sb.geo.length;
+	if (length < least)
+		return -EBUSY;
+	core->copy_length[slot] = length;
+	fclock_wish(core);
+	fclock_settle(core);
+	return 0;
+}
+
+/* What was too long to be adopted fits now: on M, and from who announces it to a new link. */
+static void hear_again(struct fclock_core *core)
+{
+	struct fclock_peer *peer;
+
+	core->said_length = 0;
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer)) {
+		if (peer->node == core->cfg.node ||
+		    peer->link == FCLOCK_LINK_DOWN)
+			continue;
+		fclock_link_down(core, peer);
+		core->ops->disconnect(core, peer->node);
+	}
+	if (core->started)
+		fclock_members_news(core);
+}
+
+u64 fclock_core_least_room(struct fclock_core *core)
+{
+	u64 least = core->sb.geo.length;
+
+	lockdep_assert_held(core->lock);
+
+	if (core->prep.number && core->prep.kind == FCLOCK_RESIZE)
+		least = max(least, core->prep.length);
+	/* who is being taken in is asked by no PREPARE, and the volume may have grown */
+	if (core->phase == FCLOCK_STARTING)
+		least = max(least, core->told_room);
+	return least;
+}
+
+int fclock_core_set_room(struct fclock_core *core, u64 sectors)
+{
+	lockdep_assert_held(core->lock);
+
+	if (sectors < fclock_core_least_room(core))
+		return -EBUSY;
+	core->room = sectors;
+	fclock_wish(core);
+	if (core->said_length && core->said_length <= sectors)
+		hear_again(core);
+	fclock_settle(core);
+	return 0;
 }
 
 void fclock_core_set_timeout(struct fclock_core *core, u32 ms)
@@ -284,9 +409,17 @@ static int receive_super(struct fclock_core *core, struct fclock_peer *peer,
 	    core->sb.primary_instance != peer->instance)
 		return 0;
 	if (fclock_other_uuid(core, sb->uuid) ||
-	    !fclock_same_geometry(core, sb) ||
+	    !fclock_same_layout(core, sb) ||
 	    (core->have_sb && sb->state > core->sb.state &&
 	     sb->state - core->sb.state > FCLOCK_STATE_JUMP))
+		return -EPROTO;
+	if (core->have_sb && sb->state <= core->sb.state)
+		return 0;
+	if (sb->geo.length > core->room) {
+		fclock_members_too_long(core, sb);
+		return 0;
+	}
+	if (!fclock_fits(core, sb))
 		return -EPROTO;
 	fclock_adopt(core, sb, msg->type == FCLOCK_RESUME);
 	return 0;
@@ -333,9 +466,17 @@ static int receive_ping(struct fclock_core *core, struct fclock_peer *peer,
 static int dispatch(struct fclock_core *core, struct fclock_peer *peer,
 		    const struct fclock_msg *msg, const void *payload)
 {
-	const struct fclock_wire_prepare *prep = payload;
 	const struct fclock_wire_answer *ans = payload;
+	int r;
 
+	/* who is in this state knows how long the volume is in it */
+	if ((msg->type == FCLOCK_LOCK_REQUEST ||
+	     msg->type == FCLOCK_LOCK_GRANT) && msg->state == core->sb.state) {
+		r = fclock_wire_check_payload(msg, payload,
+					      core->sb.geo.grains);
+		if (r)
+			return r;
+	}
 	switch (msg->type) {
 	case FCLOCK_LOCK_REQUEST:
 		return fclock_owner_request(core, peer, msg, payload);
@@ -355,8 +496,7 @@ static int dispatch(struct fclock_core *core, struct fclock_peer *peer,
 				ans->text);
 		return 0;
 	case FCLOCK_PREPARE:
-		fclock_prepare(core, peer, le64_to_cpu(prep->number),
-			       prep->kind, le16_to_cpu(prep->slots));
+		fclock_prepare(core, peer, payload);
 		return 0;
 	case FCLOCK_PREPARED:
 		fclock_primary_prepared(core, peer, msg->id);
@@ -385,11 +525,13 @@ static int receive(struct fclock_core *core, struct fclock_peer *peer,
 	if (core->phase == FCLOCK_LEFT)
 		return 0;
 	if (msg->state > peer->state) {
-		/* it may tell that a former instance of the node is gone */
+		/*
+		 * It runs the primary's new state, or it may tell that a former
+		 * instance of the node is gone.
+		 */
 		peer->state = msg->state;
 		fclock_members_news(core);
 	}
-	fclock_primary_heard(core, peer);
 	return dispatch(core, peer, msg, payload);
 }
 
@@ -498,27 +640,42 @@ struct fclock_slot_list fclock_list_slots(u16 slots)
 	return list;
 }
 
-/**
- * fclock_cut_off - for which participant does I/O of this node wait?
- *
- * Return: an owner that is not connected while there is something to split, or the
- * primary while gates are closed for its transition; 0: none.
+/*
+ * Participants for which I/O of this node waits: owners that are not connected while there
+ * is something to split, and the primary while gates are closed for its transition.
  */
-unsigned int fclock_cut_off(struct fclock_core *core)
+static u64 cut_off_nodes(struct fclock_core *core)
 {
-	u64 needed = 0;
+	u64 needed = 0, nodes;
 	unsigned int node;
 
 	if (fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE))
 		needed = core->sb.owners;
 	if (core->prep.number && core->prep.number != ~0ULL)
 		needed |= fclock_node_bit(core->sb.primary);
-	for (; needed; needed &= needed - 1) {
-		node = __ffs64(needed) + 1;
-		if (core->peer[node].link != FCLOCK_LINK_UP)
-			return node;
+	for (nodes = needed; nodes; nodes &= nodes - 1) {
+		node = __ffs64(nodes) + 1;
+		if (core->peer[node].link == FCLOCK_LINK_UP)
+			needed &= ~fclock_node_bit(node);
 	}
-	return 0;
+	return needed;
+}
+
+/**
+ * fclock_say_cut_off - name each node for which I/O of this one has begun to wait
+ *
+ * Said when it begins, not again at every HELLO that is not answered. It begins not only with
+ * a link that breaks: the one to a new owner may never have been up.
+ */
+void fclock_say_cut_off(struct fclock_core *core)
+{
+	u64 nodes = core->phase == FCLOCK_RUNNING ? cut_off_nodes(core) : 0;
+	u64 news = nodes & ~core->said_cut_off;
+
+	core->said_cut_off = nodes;
+	for (; news; news &= news - 1)
+		fclock_say_limited(core, "I/O on grains that are not confirmed waits for node %u",
+				   (unsigned int)__ffs64(news) + 1);
 }
 
 enum fclock_volume_state fclock_core_volume_state(struct fclock_core *core)
@@ -530,8 +687,9 @@ enum fclock_volume_state fclock_core_volume_state(struct fclock_core *core)
 	if (core->pri.failed || core->md_error || core->untaken)
 		return FCLOCK_VOLUME_FAILED;
 	if ((core->phase != FCLOCK_RUNNING && core->phase != FCLOCK_LEAVING) ||
+	    core->prep.number == ~0ULL ||	/* it stops, and may be LEAVING */
 	    core->split_brain || (active && !core->sb.owners) ||
-	    fclock_cut_off(core))
+	    cut_off_nodes(core))
 		return FCLOCK_VOLUME_SUSPENDED;
 	return FCLOCK_VOLUME_ACTIVE;
 }
@@ -546,12 +704,12 @@ void fclock_state_event(struct fclock_core *core, enum fclock_volume_state was)
 u64 fclock_core_split(struct fclock_core *core, unsigned int slot)
 {
 	unsigned int node;
-	u64 split = 0;
+	u64 split = 0, grains = fclock_slot_grains(&core->sb, slot);
 
 	lockdep_assert_held(core->lock);
 
 	if (core->sb.slot[slot].state == FCLOCK_SLOT_COMPLETE)
-		return core->sb.geo.grains;
+		return grains;
 	if (core->sb.slot[slot].state != FCLOCK_SLOT_ACTIVE)
 		return 0;
 	for (node = 1; node <= FCLOCK_MAX_NODES; node++) {
@@ -561,7 +719,15 @@ u64 fclock_core_split(struct fclock_core *core, unsigned int slot)
 			 core->peer[node].split[slot];
 	}
 	/* while slices move both owners may have counted one */
-	return min(split, core->sb.geo.grains);
+	return min(split, grains);
+}
+
+u64 fclock_core_copy_grains(struct fclock_core *core, unsigned int slot)
+{
+	lockdep_assert_held(core->lock);
+
+	return core->sb.slot[slot].state == FCLOCK_SLOT_IDLE ?
+	       core->sb.geo.grains : fclock_slot_grains(&core->sb, slot);
 }
 
 u64 fclock_core_shared_locks(struct fclock_core *core, unsigned int slot)

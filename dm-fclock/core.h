@@ -70,6 +70,7 @@ enum fclock_verdict {
  * @target: FCLOCK_TARGET_A or a slot
  * @io: enum fclock_io
  * @first, @last: its grains; the caller moves @first on before it submits the rest
+ * @end: the sector behind it: I/O beyond the length of the volume, or of the copy, fails
  * @verdict: set before ops->wake()
  * @count: grains from @first that the verdict is about; for FCLOCK_GO and
  *	FCLOCK_GO_SHARED they count as in flight until fclock_client_done()
@@ -81,6 +82,7 @@ struct fclock_waiter {
 	u8 io;
 	u8 verdict;
 	u64 first, last;
+	u64 end;
 	u64 count;
 	struct fclock_object *lock;
 };
@@ -198,6 +200,7 @@ enum fclock_split_state {
  * struct fclock_split - the exclusive lock on a run of grains while it is copied
  * @index: its place in owner.splits
  * @first, @last: grains; no two splits overlap
+ * @end: sector behind the last one to copy: in its last grain a copy may end
  * @slots: copies that are to become independent of A here
  * @failed: slots whose copy failed
  * @background: no request began it
@@ -207,6 +210,7 @@ struct fclock_split {
 	struct list_head list;		/* free, or the batch */
 	struct list_head waiters;	/* records, in order of arrival */
 	u64 first, last;
+	u64 end;
 	u16 index;
 	u16 slots;
 	u16 failed;
@@ -244,11 +248,29 @@ struct fclock_era {
 	bool fresh;
 };
 
-/* One slot at the owner. The memory comes with fclock_core_attach(). */
+/**
+ * struct fclock_slot_memory - what an owner keeps about a slot; zeroed by who made it
+ * @bits: of whole slices
+ * @slices: for so many it is enough
+ */
+struct fclock_slot_memory {
+	unsigned long *bits;
+	u64 *slice_era;
+	u32 *slice_split;
+	u64 slices;
+};
+
+/*
+ * One slot at the owner. The memory comes with fclock_core_attach(). Grains behind the end of
+ * the slot's copy (the volume has grown since) need no split: their bits are set wherever
+ * bits are known, and counted nowhere.
+ */
 struct fclock_owned_slot {
 	unsigned long *bits;		/* flat, bit = grain, set after the commit */
 	u64 *slice_era;			/* in which the slice's bits were last known to be right */
-	u32 *slice_split;		/* set bits in the slice */
+	u32 *slice_split;		/* set bits in the slice, up to the copy's end */
+	u64 slices;			/* that there is memory for */
+	struct fclock_slot_memory spare;	/* for a longer volume */
 	struct fclock_era era[FCLOCK_ERAS];	/* newest first; one generation */
 	u64 split;			/* set bits in slices known in the newest era */
 	u64 known;			/* those slices */
@@ -279,6 +301,7 @@ struct fclock_owner {
 	u64 start_at;			/* start_owner failed: again then, ms */
 	u16 failing;			/* slots that this owner wants offline */
 	u64 grains;			/* in its slices, of those below @counted */
+	u64 slot_grains[FCLOCK_MAX_SLOTS];	/* ditto, up to the end of the slot's copy */
 	u64 counted;
 	u64 stamps;			/* eras so far */
 	u16 told;			/* complete slots, in this state */
@@ -316,15 +339,18 @@ struct fclock_wish {
 	bool joined;
 	u16 attached, offline, complete;
 	u64 state;			/* in which it was said */
+	u64 room;			/* longest volume that it can run, sectors */
+	u64 copy[FCLOCK_MAX_SLOTS];	/* of its copies' tables, sectors; 0: not attached */
 	char host[FCLOCK_HOST_LEN];
 };
 
 /* What a user asks of the primary and waits for; in the waiter's memory. */
 struct fclock_ask {
 	struct list_head list;
-	u8 kind;			/* FCLOCK_ASK_TRIGGER, _STOP, _COPY_RATE */
+	u8 kind;			/* FCLOCK_ASK_TRIGGER, _STOP, _COPY_RATE, _RESIZE */
 	u16 slots;
 	u32 rate;			/* COPY_RATE: KiB/s */
+	u64 length;			/* RESIZE: sectors */
 	u64 id;
 	bool sent;
 	bool done;
@@ -339,6 +365,7 @@ struct fclock_asked {
 	u8 kind;
 	u16 slots;
 	u32 rate;
+	u64 length;
 	u64 id;
 	u64 answer_id;
 	int answer_error;
@@ -375,7 +402,11 @@ struct fclock_peer {
 	u16 credits;			/* it, as an owner, gives us */
 	u16 nr_open;			/* our open requests there */
 	u16 nr_held;
-	u16 rec_open;			/* its open requests here */
+	/*
+	 * Its open requests here, its shared locks: a transition passes over who has none,
+	 * with gates closed and perhaps 63 of them.
+	 */
+	u16 rec_open, rec_held;
 	struct fclock_object *objects;	/* FCLOCK_OBJECTS: we as its client */
 	struct fclock_record *records;	/* FCLOCK_OBJECTS: we as its owner */
 	struct list_head free;		/* objects */
@@ -399,6 +430,7 @@ struct fclock_prepare {
 	u64 number;			/* 0: none */
 	u8 kind;
 	u16 slots;
+	u64 length;			/* RESIZE: of the volume to come */
 	u64 began;			/* ms */
 	bool said;			/* PREPARED */
 };
@@ -419,17 +451,21 @@ struct fclock_primary {
 	/* the newest superblock is announced as RESUME, else ABORT */
 	bool resume;
 	bool failed;			/* the last write failed */
+	bool tried;			/* M may name this instance, though it was not told so */
 	u8 kind;
 	u16 slots;
 	u32 rate;			/* of COPY_RATE */
+	u64 length;			/* of RESIZE */
 	u64 number;			/* highest number ever used */
 	u64 deadline;			/* of PREPARING, ms */
 	u64 retry_at;			/* failed view or write, ms; 0: none */
 	/* why the pending transition is being aborted, 0: it is not */
 	int error;
+	char why[FCLOCK_ANSWER_TEXT];	/* a participant cannot take part in it */
 	unsigned int late;		/* node that did not answer in time */
 	unsigned int asker;		/* node whose ask this is, 0: internal */
 	bool format;			/* @next formats M */
+	u64 slices;			/* that M has before @next is written */
 	struct fclock_super next;
 	struct list_head asks;		/* fclock_asked, in order of arrival */
 };
@@ -459,7 +495,8 @@ struct fclock_core_ops {
 	void (*start_owner)(struct fclock_core *core);
 	/*
 	 * write (or format M with) *@sb, which does not change meanwhile:
-	 * fclock_core_super_written()
+	 * fclock_core_super_written(). Where it has more slices than core->pri.slices
+	 * the bitmap blocks of those are zeroed, durably, before it is written
 	 */
 	void (*write_super)(struct fclock_core *core,
 			    const struct fclock_super *sb, bool format);
@@ -485,7 +522,8 @@ struct fclock_core_config {
 	unsigned int node;
 	u64 peers;			/* bit (id - 1), without self */
 	bool networked;			/* has `listen` */
-	struct fclock_geometry geo;	/* of the table; for formatting */
+	struct fclock_geometry geo;	/* M's, or of the table, for formatting */
+	u64 room;			/* longest volume that can be run, sectors; 0: geo.length */
 	u8 uuid[FCLOCK_UUID_LEN];	/* a random one, for formatting */
 	u32 trigger_timeout;		/* ms */
 	u64 cache_limit;		/* bytes, ~0ull: none */
@@ -506,6 +544,16 @@ struct fclock_core {
 	struct fclock_core_config cfg;
 	/* enum fclock_path; written under lock, hit path uses READ_ONCE */
 	u8 path[FCLOCK_CACHE_MAPS];
+	/*
+	 * Where I/O of the map ends: whole grains, for the hit path as above; and in sectors.
+	 * Not in use where the path is CORE or FAIL.
+	 */
+	unsigned long whole[FCLOCK_CACHE_MAPS];
+	u64 limit[FCLOCK_CACHE_MAPS];
+	u64 free_from;			/* grain behind the ends of all active copies */
+	u64 room;			/* longest volume that this node can run, sectors */
+	u64 told_room;			/* by which a primary may be taking this instance in */
+	u64 copy_length[FCLOCK_MAX_SLOTS];	/* of the copies' tables, sectors */
 
 	u8 phase;			/* enum fclock_phase */
 	bool have_sb;			/* @sb is valid */
@@ -538,7 +586,9 @@ struct fclock_core {
 	u64 reread_at;			/* reading M, 0: not wanted */
 	u64 ping_at;
 	u64 said_waiting;		/* for whom the log already said we wait */
+	u64 said_length;		/* of a volume too long for this node, that it named */
 	u16 said_unowned;		/* active slots without an owner that it named */
+	u64 said_cut_off;		/* nodes of which it says that I/O waits for them */
 	bool reading;
 	/* since that read began: it proves nothing about the role */
 	bool news;
@@ -547,6 +597,7 @@ struct fclock_core {
 	bool md_error;			/* M could not be read the last time */
 	bool untaken;			/* the role is this node's, and M could not be written */
 	u64 cancel_id;			/* SEND_CANCEL */
+	char why[FCLOCK_ANSWER_TEXT];	/* a link is refused: of one event */
 	struct fclock_super scratch;	/* of one event: too large for a stack */
 	struct fclock_super old;	/* what was adopted before, during the adoption */
 	u8 frame[FCLOCK_FRAME_MAX];	/* to self */
@@ -583,11 +634,37 @@ void fclock_core_leave(struct fclock_core *core);
 void fclock_core_leave_now(struct fclock_core *core);
 /**
  * fclock_core_attach - a copy device of @slot appeared on this node
- * @bits: zeroed bitmap of geo.grains bits; @slice_era, @slice_split: zeroed arrays of
- * geo.slices elements. They belong to the core until fclock_core_detached() is true.
+ * @mem: for a volume of the room's length. It belongs to the core until
+ *	fclock_core_detached() is true
+ * @length: of its table, sectors
  */
 void fclock_core_attach(struct fclock_core *core, unsigned int slot,
-			unsigned long *bits, u64 *slice_era, u32 *slice_split);
+			const struct fclock_slot_memory *mem, u64 length);
+/*
+ * More memory for an attached slot, in use from when the volume has grown beyond what the
+ * present one is enough for; until then another call replaces it.
+ */
+void fclock_core_spare(struct fclock_core *core, unsigned int slot,
+		       const struct fclock_slot_memory *mem);
+/* Memory of the slot, from @bits on, that the core does not use and will not. */
+bool fclock_core_spared(struct fclock_core *core, unsigned int slot,
+			const unsigned long *bits);
+/*
+ * A reload changed the copy's table. -EBUSY: shorter than the active copy, or than the
+ * one that is being triggered.
+ */
+int fclock_core_set_copy(struct fclock_core *core, unsigned int slot,
+			 u64 length);
+/*
+ * What the others count on: the volume's length, that of the resize under way, and while this
+ * node joins what it has told.
+ */
+u64 fclock_core_least_room(struct fclock_core *core);
+/*
+ * A reload of the origin: volumes of up to @sectors can be run. All attached slots have memory
+ * for that. -EBUSY: less than the least room.
+ */
+int fclock_core_set_room(struct fclock_core *core, u64 sectors);
 /* The copy device goes: from now on nothing new is copied to it here. */
 void fclock_core_detach(struct fclock_core *core, unsigned int slot);
 /* No copy or commit for the slot is under way here any more, its memory is the caller's. */
@@ -676,6 +753,8 @@ enum fclock_volume_state {
 enum fclock_volume_state fclock_core_volume_state(struct fclock_core *core);
 /* Split grains of a slot: own slices exactly, others' from their PING. */
 u64 fclock_core_split(struct fclock_core *core, unsigned int slot);
+/* All grains of its copy; of the volume, while there is none. */
+u64 fclock_core_copy_grains(struct fclock_core *core, unsigned int slot);
 /* Shared locks this node holds as a client on a slot. */
 u64 fclock_core_shared_locks(struct fclock_core *core, unsigned int slot);
 u64 fclock_core_connected(struct fclock_core *core);	/* peers up, number */

@@ -65,6 +65,13 @@ struct lockspace {
 	struct completion locked;
 };
 
+/*
+ * Writes that wait for a node wait for the list without it, so it must get through when
+ * all memory is dirty pages of these very writes: the system's own queues have no
+ * worker in reserve.
+ */
+static struct workqueue_struct *list_wq;
+
 /* --------------------------------------------------------------- lists */
 
 static void list_work(struct work_struct *work)
@@ -126,7 +133,7 @@ static void recover_done(void *arg, struct dlm_slot *slots, int num_slots,
 	s->too_high = too_high;
 	spin_unlock(&s->lock);
 	complete_all(&s->listed);
-	queue_work(system_long_wq, &s->work);
+	queue_work(list_wq, &s->work);
 }
 
 static const struct dlm_lockspace_ops lockspace_ops = {
@@ -278,7 +285,7 @@ static void begin(struct lockspace *s)
 	spin_lock(&s->lock);
 	s->based = true;
 	spin_unlock(&s->lock);
-	queue_work(system_long_wq, &s->work);
+	queue_work(list_wq, &s->work);
 	flush_work(&s->work);
 }
 
@@ -354,12 +361,21 @@ static const struct fclock_manager_ops dlm_ops = {
 
 static int __init fclock_dlm_init(void)
 {
-	return fclock_manager_register(&dlm_ops);
+	int r;
+
+	list_wq = alloc_workqueue("fclock-dlm", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!list_wq)
+		return -ENOMEM;
+	r = fclock_manager_register(&dlm_ops);
+	if (r)
+		destroy_workqueue(list_wq);
+	return r;
 }
 
 static void __exit fclock_dlm_exit(void)
 {
 	fclock_manager_unregister(&dlm_ops);
+	destroy_workqueue(list_wq);
 }
 
 module_init(fclock_dlm_init);

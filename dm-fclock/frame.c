@@ -57,6 +57,7 @@ u32 fclock_encode_hello(struct fclock_core *core, struct fclock_peer *peer,
 	if (core->formatted)
 		memcpy(hello->uuid, core->cfg.uuid, sizeof(hello->uuid));
 	hello->length = cpu_to_le64(core->sb.geo.length);
+	hello->room = cpu_to_le64(core->room);
 	hello->grain = cpu_to_le32(core->sb.geo.grain);
 	hello->trigger_timeout = cpu_to_le32(core->cfg.trigger_timeout);
 	hello->epoch = cpu_to_le64(core->epoch);
@@ -76,6 +77,8 @@ static u32 encode_prepare(struct fclock_core *core,
 	p->number = cpu_to_le64(core->pri.number);
 	p->kind = core->pri.kind;
 	p->slots = cpu_to_le16(core->pri.slots);
+	if (core->pri.kind == FCLOCK_RESIZE)
+		p->length = cpu_to_le64(core->pri.length);
 	return sizeof(*p);
 }
 
@@ -108,7 +111,7 @@ static u32 encode_ping(struct fclock_core *core, struct fclock_wire_ping *p)
 	return sizeof(*p);
 }
 
-/* The first local trigger, stop or copy rate; false: it was cancelled meanwhile. */
+/* The first ask of a local user; false: it was cancelled meanwhile. */
 static bool encode_ask(struct fclock_core *core, struct fclock_msg *msg,
 		       struct fclock_wire_ask *a)
 {
@@ -122,6 +125,7 @@ static bool encode_ask(struct fclock_core *core, struct fclock_msg *msg,
 	a->kind = ask->kind;
 	a->slots = cpu_to_le16(ask->slots);
 	a->rate = cpu_to_le32(ask->rate);
+	a->length = cpu_to_le64(ask->length);
 	return true;
 }
 

@@ -167,11 +167,27 @@ static int __check_hello_payload(struct fclock_guest *g,
 					 g->t->ops->grains(g->t->ctx));
 }
 
+/* Its header is none, as @error says. */
+static void __drop_unheard(struct fclock_guest *g, int error)
+{
+	const struct fclock_wire_header *header = (void *)g->said.hello;
+
+	lockdep_assert_held(&g->mutex);
+
+	if (error != -EPROTONOSUPPORT) {
+		__drop_guest(g, "not a HELLO");
+		return;
+	}
+	DMWARN_LIMIT("connection from %pISpc dropped: it speaks version %u of the protocol and this node version %u",
+		     &g->from.sa, header->version, FCLOCK_WIRE_VERSION);
+	__drop_guest(g, NULL);
+}
+
 /* Bytes of the HELLO; the header is checked before the payload is awaited. */
 static void __read_hello(struct fclock_guest *g)
 {
 	struct fclock_msg msg;
-	int r;
+	int r, bad;
 
 	lockdep_assert_held(&g->mutex);
 
@@ -182,8 +198,9 @@ static void __read_hello(struct fclock_guest *g)
 			g->got += r;
 	} while (r > 0 && g->got < sizeof(g->said.hello));
 
-	if (g->got >= HEADER_SIZE && __check_hello(g, &msg)) {
-		__drop_guest(g, "not a HELLO of this protocol version");
+	bad = g->got >= HEADER_SIZE ? __check_hello(g, &msg) : 0;
+	if (bad) {
+		__drop_unheard(g, bad);
 		return;
 	}
 	if (g->got < sizeof(g->said.hello)) {

@@ -13,18 +13,21 @@
 /**
  * struct fclock_bio - per-bio data
  * @gate: the bio counts there, NULL: it does not
+ * @image: a flush of A, for what a copy shows of it
  * @granted: went whole with the verdict GO: fclock_client_done() at its end
  * @cut: parts of it were issued as pieces, and so will be the rest
- * @status: first error of a piece, or BLK_STS_DM_REQUEUE
+ * @status: first error of a piece, or BLK_STS_DM_REQUEUE: a blk_status_t, in a word as
+ *	some machines cannot exchange a single byte
  * @pending: pieces in flight, and one for the part that still waits
  */
 struct fclock_bio {
 	struct fclock_waiter waiter;
 	struct fclock_target *t;
 	struct percpu_ref *gate;
+	bool image;
 	bool granted;
 	bool cut;
-	blk_status_t status;
+	unsigned int status;
 	atomic_t pending;
 };
 
@@ -65,6 +68,33 @@ static void trace_io(struct fclock_bio *io, enum fclock_trace_bio what, u64 last
 /* ------------------------------------------------------- the hit path */
 
 /*
+ * Beyond the volume (the table is longer while a resize has not come yet), or beyond what the copy
+ * covers. Whole grains need no lock. Of a copy it is known only behind its gate: while that
+ * has no slot yet, or no state, its limit says nothing.
+ */
+static bool is_beyond(struct fclock_volume *v, const struct fclock_bio *io,
+		      unsigned int map)
+{
+	u64 limit, end = io->waiter.end;
+	unsigned long flags;
+
+	if (likely(io->waiter.last < READ_ONCE(v->core->whole[map])))
+		return false;
+	spin_lock_irqsave(&v->lock, flags);
+	limit = v->core->limit[map];
+	spin_unlock_irqrestore(&v->lock, flags);
+	if (end <= limit)
+		return false;
+	if (map == FCLOCK_CACHE_A)
+		DMERR_LIMIT("node %u: I/O up to sector %llu of %pg: the volume has %llu until it is resized",
+			    v->node, end, v->origin, limit);
+	else
+		DMERR_LIMIT("node %u: I/O up to sector %llu of slot %u: its copy has %llu",
+			    v->node, end, map, limit);
+	return true;
+}
+
+/*
  * Is the bio free to go? If so it is counted at its gate; -EIO: it is to fail at
  * once; -EAGAIN: the core has to be asked.
  *
@@ -84,7 +114,8 @@ static int pass_gate(struct fclock_volume *v, struct fclock_bio *io,
 	 * seen open again must not be followed by a cache from before.
 	 */
 	smp_rmb();
-	switch (READ_ONCE(v->core->path[map])) {
+	/* pairs with fclock_update_paths(): a path is not seen before its limit */
+	switch (smp_load_acquire(&v->core->path[map])) {
 	case FCLOCK_PATH_PASS:
 		r = 0;
 		break;
@@ -99,6 +130,8 @@ static int pass_gate(struct fclock_volume *v, struct fclock_bio *io,
 		r = -EIO;
 		break;
 	}
+	if (!r && map != FCLOCK_CACHE_A && is_beyond(v, io, map))
+		r = -EIO;
 	if (r)
 		percpu_ref_put(gate);
 	else
@@ -142,35 +175,74 @@ static int submit_waiter(struct fclock_bio *io)
 }
 
 /*
- * Everything on M that flushed data depends on is durable already, so a flush is
- * only the device's. One of A passes closed gates, too. A copy device is left alone
- * while its slot is idle or offline, and behind a closed gate a flush waits as all other
- * I/O does: when a stop has ended none may be under way.
+ * What a copy shows of its unsplit grains stands on A, perhaps in a volatile cache, so a
+ * flush of the copy makes that durable as well. Once after a trigger is enough: as
+ * long as a grain is unsplit it does not change on A. It counts at the copy's gate, and
+ * no trigger comes between it and the mark. What this node cannot tell is flushed.
  */
-static int map_flush(struct fclock_target *t, struct fclock_bio *io)
+static int map_image_flush(struct fclock_target *t, struct fclock_bio *io,
+			   struct bio *bio)
 {
 	struct fclock_volume *v = t->volume;
 	struct percpu_ref *gate = &v->gate[t->map].ref;
+	u8 path;
+
+	bio_set_dev(bio, t->origin->bdev);
+	if (!percpu_ref_tryget_live(gate))
+		return DM_MAPIO_REMAPPED;
+	/* as in pass_gate() */
+	smp_rmb();
+	path = READ_ONCE(v->core->path[t->map]);
+	if (path == FCLOCK_PATH_CACHE && !test_bit(t->map, &v->image_flushed)) {
+		io->t = t;
+		io->image = true;
+		io->gate = gate;
+		return DM_MAPIO_REMAPPED;
+	}
+	percpu_ref_put(gate);
+	if (path == FCLOCK_PATH_CORE)
+		return DM_MAPIO_REMAPPED;
+	bio_endio(bio);
+	return DM_MAPIO_SUBMITTED;
+}
+
+/*
+ * Everything on M that flushed data depends on is durable already, so a flush is
+ * only the devices': dm sends a second one of a copy, for A. One of A passes closed
+ * gates, too. A copy device is left alone while its slot is idle or offline, and behind
+ * a closed gate, or before this node takes part, a flush waits as all other I/O does:
+ * when a stop has ended none may be under way.
+ */
+static int map_flush(struct fclock_target *t, struct fclock_bio *io,
+		     struct bio *bio)
+{
+	struct fclock_volume *v = t->volume;
+	struct percpu_ref *gate = &v->gate[t->map].ref;
+	u8 path = FCLOCK_PATH_CORE;
 
 	if (t->target == FCLOCK_TARGET_A)
 		return DM_MAPIO_REMAPPED;
-	if (!percpu_ref_tryget_live(gate)) {
-		io->t = t;
-		io->waiter.target = t->target;
-		io->waiter.io = FCLOCK_IO_FLUSH;
-		io->waiter.first = 0;
-		io->waiter.last = 0;
-		return submit_waiter(io) ? DM_MAPIO_REQUEUE :
-					   DM_MAPIO_SUBMITTED;
-	}
-	/* as in pass_gate() */
-	smp_rmb();
-	if (READ_ONCE(v->core->path[t->map]) == FCLOCK_PATH_FAIL) {
+	if (dm_bio_get_target_bio_nr(bio))
+		return map_image_flush(t, io, bio);
+	if (percpu_ref_tryget_live(gate)) {
+		/* as in pass_gate() */
+		smp_rmb();
+		path = READ_ONCE(v->core->path[t->map]);
+		if (path == FCLOCK_PATH_PASS || path == FCLOCK_PATH_CACHE) {
+			io->gate = gate;
+			return DM_MAPIO_REMAPPED;
+		}
 		percpu_ref_put(gate);
-		return DM_MAPIO_KILL;
 	}
-	io->gate = gate;
-	return DM_MAPIO_REMAPPED;
+	if (path == FCLOCK_PATH_FAIL)
+		return DM_MAPIO_KILL;
+	io->t = t;
+	io->waiter.target = t->target;
+	io->waiter.io = FCLOCK_IO_FLUSH;
+	io->waiter.first = 0;
+	io->waiter.last = 0;
+	io->waiter.end = 0;
+	return submit_waiter(io) ? DM_MAPIO_REQUEUE : DM_MAPIO_SUBMITTED;
 }
 
 static int map_miss(struct fclock_target *t, struct fclock_bio *io,
@@ -196,12 +268,17 @@ int fclock_io_map(struct dm_target *ti, struct bio *bio)
 	int kind = classify(bio);
 
 	io->gate = NULL;
+	io->image = false;
 	io->granted = false;
 	io->cut = false;
 	bio_set_dev(bio, t->dev->bdev);
 	if (!bio_sectors(bio))
-		return map_flush(t, io);
-	if (kind < 0)
+		return map_flush(t, io, bio);
+	io->waiter.first = bio->bi_iter.bi_sector >> v->grain_shift;
+	io->waiter.last = (bio_end_sector(bio) - 1) >> v->grain_shift;
+	io->waiter.end = bio_end_sector(bio);
+	if (kind < 0 ||
+	    (t->target == FCLOCK_TARGET_A && is_beyond(v, io, t->map)))
 		return DM_MAPIO_KILL;
 	if (t->target == FCLOCK_TARGET_A && kind == FCLOCK_IO_READ)
 		return DM_MAPIO_REMAPPED;
@@ -209,8 +286,6 @@ int fclock_io_map(struct dm_target *ti, struct bio *bio)
 	io->t = t;
 	io->waiter.target = t->target;
 	io->waiter.io = kind;
-	io->waiter.first = bio->bi_iter.bi_sector >> v->grain_shift;
-	io->waiter.last = (bio_end_sector(bio) - 1) >> v->grain_shift;
 	switch (pass_gate(v, io, t->map)) {
 	case 0:
 		return DM_MAPIO_REMAPPED;
@@ -234,6 +309,8 @@ int fclock_io_end(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	struct fclock_bio *io = dm_per_bio_data(bio, sizeof(*io));
 
 	if (io->gate) {
+		if (io->image && !*error)
+			set_bit(io->t->map, &io->t->volume->image_flushed);
 		percpu_ref_put(io->gate);
 		io->gate = NULL;
 	} else if (io->granted) {
@@ -262,15 +339,15 @@ static void note_status(struct fclock_bio *io, blk_status_t status)
 	 * error of a part says nothing any more.
 	 */
 	if (status == BLK_STS_DM_REQUEUE)
-		WRITE_ONCE(io->status, status);
+		WRITE_ONCE(io->status, (__force unsigned int)status);
 	else
-		cmpxchg(&io->status, BLK_STS_OK, status);
+		cmpxchg(&io->status, 0, (__force unsigned int)status);
 }
 
 static void put_part(struct fclock_bio *io)
 {
 	if (atomic_dec_and_test(&io->pending))
-		end_bio(io, io->status);
+		end_bio(io, (__force blk_status_t)io->status);
 }
 
 static void piece_endio(struct bio *bio)
@@ -380,7 +457,7 @@ static void finish_front(struct fclock_bio *io)
 	trace_io(io, FCLOCK_TB_CUT, w->first + w->count - 1);
 	if (!io->cut) {
 		io->cut = true;
-		io->status = BLK_STS_OK;
+		io->status = 0;
 		atomic_set(&io->pending, 1);
 	}
 	finish_part(io, sectors);

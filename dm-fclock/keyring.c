@@ -155,7 +155,8 @@ static struct key *find_key(const struct wanted *w, const struct source **source
 	for (i = 0; i < NR_PLAIN_SOURCES; i++) {
 		*source = &sources[i];
 		key = request_key(sources[i].type, w->description, NULL);
-		if (!IS_ERR(key))
+		/* one that was revoked or has expired is not passed over */
+		if (PTR_ERR(key) != -ENOKEY)
 			break;
 	}
 	return key;
@@ -208,6 +209,17 @@ static struct fclock_key *use_key(struct dm_target *ti, const char *word,
 	return result;
 }
 
+static void explain_missing(struct dm_target *ti, const char *word, long r)
+{
+	if (r == -EKEYREVOKED)
+		fclock_complain(ti, "key %s was revoked", word);
+	else if (r == -EKEYEXPIRED)
+		fclock_complain(ti, "key %s has expired", word);
+	else
+		fclock_complain(ti, "key %s is not in the keyrings of this process (%ld)",
+				word, r);
+}
+
 struct fclock_key *fclock_key_read(struct dm_target *ti, const char *word)
 {
 	const struct source *source;
@@ -227,8 +239,7 @@ struct fclock_key *fclock_key_read(struct dm_target *ti, const char *word)
 
 	key = find_key(&wanted, &source);
 	if (IS_ERR(key)) {
-		fclock_complain(ti, "key %s is not in the keyrings of this process (%ld)",
-				word, PTR_ERR(key));
+		explain_missing(ti, word, PTR_ERR(key));
 		return ERR_CAST(key);
 	}
 	result = use_key(ti, word, &wanted, source, key);

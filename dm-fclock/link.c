@@ -7,8 +7,6 @@
 
 void fclock_link_down(struct fclock_core *core, struct fclock_peer *peer)
 {
-	bool was_up = peer->link == FCLOCK_LINK_UP;
-
 	if (peer->link == FCLOCK_LINK_DOWN)
 		return;
 	trace_fclock_link(core->cfg.node, peer->node, FCLOCK_TK_DOWN,
@@ -21,11 +19,7 @@ void fclock_link_down(struct fclock_core *core, struct fclock_peer *peer)
 	if (core->have_sb && core->sb.primary == peer->node)
 		fclock_asks_lost(core, "the link to the primary broke");
 	fclock_primary_gone(core);
-	/* said when it broke, not again at every HELLO that is not answered */
-	if (was_up && core->phase == FCLOCK_RUNNING &&
-	    fclock_cut_off(core) == peer->node)
-		fclock_say_limited(core, "I/O on grains that are not confirmed waits for node %u",
-				   peer->node);
+	fclock_say_cut_off(core);
 	core->ops->event(core, FCLOCK_EVENT_STATE, 0);
 }
 
@@ -62,6 +56,7 @@ static void link_up(struct fclock_core *core, struct fclock_peer *peer,
 	fclock_wish(core);
 	fclock_asks_kick(core);
 	fclock_members_news(core);
+	fclock_say_cut_off(core);
 	core->ops->event(core, FCLOCK_EVENT_STATE, 0);
 }
 
@@ -71,6 +66,47 @@ static int refuse(struct fclock_core *core, struct fclock_peer *peer, int error,
 	trace_fclock_link(core->cfg.node, peer->node, FCLOCK_TK_REFUSED, 0);
 	fclock_say_limited(core, "refuses node %u: %s", peer->node, why);
 	return error;
+}
+
+/*
+ * One of the two has a table that is too short for what the other knows of the volume: a node
+ * that was away while the others resized it.
+ */
+static bool lengths_differ(struct fclock_core *core,
+			   const struct fclock_wire_hello *hello,
+			   const char **why)
+{
+	u64 theirs = le64_to_cpu(hello->length), room = le64_to_cpu(hello->room);
+	u64 ours = core->sb.geo.length;
+
+	if (room >= ours && core->room >= theirs)
+		return false;
+	if (room < ours)
+		snprintf(core->why, sizeof(core->why), "it can run %llu sectors and the volume has %llu",
+			 (unsigned long long)room, (unsigned long long)ours);
+	else
+		snprintf(core->why, sizeof(core->why), "this node can run %llu sectors and the volume has %llu",
+			 (unsigned long long)core->room,
+			 (unsigned long long)theirs);
+	*why = core->why;
+	return true;
+}
+
+/*
+ * The volume is longer than this node can run. No link comes about, so a participant that was
+ * left out before the volume grew hears nowhere but from M that it is one no more.
+ */
+static void hear_length(struct fclock_core *core,
+			const struct fclock_wire_hello *hello)
+{
+	u64 theirs = le64_to_cpu(hello->length);
+
+	if (theirs <= core->room || !core->formatted ||
+	    memcmp(hello->uuid, core->cfg.uuid, sizeof(hello->uuid)) ||
+	    le32_to_cpu(hello->grain) != core->sb.geo.grain)
+		return;
+	fclock_say_too_long(core, theirs);
+	fclock_members_news(core);
 }
 
 /* Is it this node's peer, of this volume, in this version? Return: 0, or an error and @why. */
@@ -92,9 +128,9 @@ static int mismatch(struct fclock_core *core, struct fclock_peer *peer,
 	if (memcmp(hello->uuid, no_uuid, sizeof(no_uuid)) &&
 	    fclock_other_uuid(core, hello->uuid))
 		return -EMEDIUMTYPE;
-	*why = "its length or grain size differs";
-	if (le64_to_cpu(hello->length) != core->sb.geo.length ||
-	    le32_to_cpu(hello->grain) != core->sb.geo.grain)
+	*why = "its grain size differs";
+	if (le32_to_cpu(hello->grain) != core->sb.geo.grain ||
+	    lengths_differ(core, hello, why))
 		return -EINVAL;
 	*why = "it demands a key and this node has none";
 	if (le16_to_cpu(hello->flags) & FCLOCK_HELLO_KEY)
@@ -184,6 +220,7 @@ int fclock_core_hello(struct fclock_core *core, unsigned int node,
 		r = fclock_receive_list(core, peer, le64_to_cpu(hello->epoch),
 					le64_to_cpu(hello->members));
 	if (r) {
+		hear_length(core, hello);
 		write_refusal(core, peer, msg, r, refusal, refusal_len);
 		fclock_settle(core);
 		return r;
@@ -214,6 +251,8 @@ int fclock_receive_welcome(struct fclock_core *core, struct fclock_peer *peer,
 			fclock_receive_list(core, peer,
 					    le64_to_cpu(hello->epoch),
 					    le64_to_cpu(hello->members));
+		else
+			hear_length(core, hello);
 		fclock_say_limited(core, "node %u refuses this node: error %u",
 				   peer->node, le32_to_cpu(hello->refusal));
 		return -ECONNREFUSED;
@@ -226,6 +265,8 @@ int fclock_receive_welcome(struct fclock_core *core, struct fclock_peer *peer,
 					le64_to_cpu(hello->members));
 	if (!r)
 		link_up(core, peer, msg, hello, false);
+	else
+		hear_length(core, hello);
 	return r;
 }
 

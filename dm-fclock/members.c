@@ -153,10 +153,14 @@ static bool may_take(struct fclock_core *core, const struct fclock_super *sb)
 
 static void say_waiting(struct fclock_core *core, const struct fclock_super *sb)
 {
-	unsigned int node = sb && !primary_gone(core, sb) ? sb->primary :
-			    role_of(core, sb);
-	u64 key = ((u64)node << 32) | core->phase | BIT(16);
+	unsigned int node;
+	u64 key;
 
+	/* named by one that may be alive and has not said so: as may_take() */
+	if (names_this(core, sb) && core->have_sb)
+		sb = &core->sb;
+	node = sb && !primary_gone(core, sb) ? sb->primary : role_of(core, sb);
+	key = ((u64)node << 32) | core->phase | BIT(16);
 	if (core->said_waiting == key || !node)
 		return;
 	core->said_waiting = key;
@@ -184,6 +188,9 @@ bool fclock_reads_wanted(struct fclock_core *core)
 		return !fclock_is_primary(core);
 	if (core->phase != FCLOCK_RUNNING && core->phase != FCLOCK_LEAVING)
 		return false;
+	/* who has PREPARED a resize can run it: this node was not there, or heard wrong */
+	if (core->said_length > core->room)
+		return true;
 	/* or until M can be read again */
 	return core->md_error || primary_gone(core, &core->sb);
 }
@@ -210,8 +217,7 @@ void fclock_read_later(struct fclock_core *core)
 
 static void read_super(struct fclock_core *core)
 {
-	if (core->reading || core->pri.writing ||
-	    core->pri.phase == FCLOCK_PRI_TAKING)
+	if (core->reading || core->pri.writing)
 		return;
 	core->reading = true;
 	core->news = false;
@@ -289,17 +295,46 @@ static void empty_seen(struct fclock_core *core)
 	}
 }
 
+/* A longer volume than this node can run: it waits for a longer table. */
+void fclock_say_too_long(struct fclock_core *core, u64 length)
+{
+	if (core->said_length == length)
+		return;
+	core->said_length = length;
+	fclock_say(core, "waits: the volume has %llu sectors, and this node's table, or its metadata device, is for %llu: load a longer table",
+		   (unsigned long long)length, (unsigned long long)core->room);
+}
+
+/*
+ * @sb stands on M or was announced, and is that of a longer volume than this node can run: it
+ * was no participant when the volume grew. It goes on waiting, or ends.
+ */
+void fclock_members_too_long(struct fclock_core *core,
+			     const struct fclock_super *sb)
+{
+	fclock_core_formatted(core, sb->uuid);
+	fclock_say_too_long(core, sb->geo.length);
+	/* it was struck before the volume grew */
+	if (fclock_is_listed(core) && sb->state > core->sb.state &&
+	    fclock_listed_instance(sb, core->cfg.node) != core->instance)
+		fclock_begin_ending(core, "it is no participant any more");
+}
+
 static void super_read(struct fclock_core *core, int error,
 		       const struct fclock_super *sb)
 {
 	fclock_read_later(core);
 	if (!error && (fclock_other_uuid(core, sb->uuid) ||
-		       !fclock_same_geometry(core, sb)))
+		       !fclock_same_layout(core, sb)))
 		error = -EMEDIUMTYPE;
 	if (core->news) {
 		/* who is gone may have written after the read and before the news */
 		read_super(core);
+	} else if (!error && sb->geo.length > core->room) {
+		fclock_set_md_error(core, false);
+		fclock_members_too_long(core, sb);
 	} else if (!error) {
+		core->said_length = 0;
 		super_seen(core, sb);
 	} else if (error == -ENODATA && !core->formatted) {
 		empty_seen(core);
@@ -343,7 +378,7 @@ int fclock_members_adopt(struct fclock_core *core, u64 epoch, u64 members)
 	fclock_send_all(core, FCLOCK_SEND_PING);
 	if (!(members & fclock_node_bit(core->cfg.node)) &&
 	    (core->phase == FCLOCK_RUNNING || core->phase == FCLOCK_LEAVING ||
-	     core->pri.phase != FCLOCK_PRI_IDLE || fclock_is_primary(core)))
+	     core->pri.tried))
 		fclock_begin_ending(core, "a members list left it out");
 	fclock_update_paths(core);
 	fclock_client_retry(core);
@@ -396,6 +431,8 @@ int fclock_core_members(struct fclock_core *core, u64 epoch, u64 members)
 /* From now on this instance begins nothing: what is under way ends. */
 void fclock_stop_all(struct fclock_core *core)
 {
+	enum fclock_volume_state was = fclock_core_volume_state(core);
+
 	core->prep.number = ~0ULL;
 	core->prep.said = true;
 	if (!core->pri.writing) {
@@ -404,6 +441,7 @@ void fclock_stop_all(struct fclock_core *core)
 	}
 	fclock_client_drop_requests(core);
 	fclock_owner_prepare(core);
+	fclock_state_event(core, was);
 }
 
 /**
@@ -439,6 +477,7 @@ static void reborn(struct fclock_core *core)
 		fclock_cache_drop(&core->cache, m);
 	fclock_tidy_later(core);
 	core->pri.phase = FCLOCK_PRI_IDLE;
+	core->pri.tried = false;
 	fclock_primary_reset(core);
 	core->prep.number = 0;
 	core->instance = core->ops->random(core);
@@ -455,6 +494,7 @@ static void reborn(struct fclock_core *core)
 		}
 	}
 	core->said_waiting = 0;
+	core->told_room = 0;
 	fclock_set_phase(core, FCLOCK_STARTING);
 	fclock_gate(core, 0);
 	fclock_client_retry(core);

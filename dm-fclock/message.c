@@ -25,17 +25,14 @@ static int parse_slots(struct dm_target *ti, char *list, u16 *slots)
 	return 0;
 }
 
-static int ask_primary(struct fclock_target *t, u8 kind, u16 slots, u32 rate,
+static int ask_primary(struct fclock_target *t, const struct fclock_ask *ask,
 		       const char *name, const char *list)
 {
 	struct fclock_volume *v = t->volume;
-	struct fclock_waiting_ask w = { };
+	struct fclock_waiting_ask w = { .ask = *ask };
 	unsigned long flags;
 	long left;
 
-	w.ask.kind = kind;
-	w.ask.slots = slots;
-	w.ask.rate = rate;
 	init_completion(&w.ended);
 	spin_lock_irqsave(&v->lock, flags);
 	left = msecs_to_jiffies(v->core->cfg.trigger_timeout +
@@ -66,17 +63,18 @@ static int ask_primary(struct fclock_target *t, u8 kind, u16 slots, u32 rate,
 
 static int message_trigger(struct fclock_target *t, char **argv)
 {
+	struct fclock_ask ask = { .kind = FCLOCK_ASK_TRIGGER };
 	char list[FCLOCK_MAX_SLOTS * 3 + 1];
-	u16 slots;
 	int r;
 
 	strscpy(list, argv[1], sizeof(list));
-	r = parse_slots(t->ti, argv[1], &slots);
-	return r ?: ask_primary(t, FCLOCK_ASK_TRIGGER, slots, 0, argv[0], list);
+	r = parse_slots(t->ti, argv[1], &ask.slots);
+	return r ?: ask_primary(t, &ask, argv[0], list);
 }
 
 static int message_stop(struct fclock_target *t, char **argv)
 {
+	struct fclock_ask ask = { .kind = FCLOCK_ASK_STOP };
 	unsigned int slot;
 
 	if (fclock_parse_slot(argv[1], &slot)) {
@@ -84,7 +82,8 @@ static int message_stop(struct fclock_target *t, char **argv)
 				argv[1], FCLOCK_MAX_SLOTS - 1);
 		return -EINVAL;
 	}
-	return ask_primary(t, FCLOCK_ASK_STOP, BIT(slot), 0, argv[0], argv[1]);
+	ask.slots = BIT(slot);
+	return ask_primary(t, &ask, argv[0], argv[1]);
 }
 
 static int parse_members(struct dm_target *ti, char *list, u64 *members)
@@ -152,35 +151,35 @@ static int message_members(struct fclock_target *t, char **argv)
 
 static int message_copy_rate(struct fclock_target *t, char **argv)
 {
+	struct fclock_ask ask = { .kind = FCLOCK_ASK_COPY_RATE };
 	unsigned int slot;
-	u32 rate;
 
 	if (fclock_parse_slot(argv[1], &slot)) {
 		fclock_complain(t->ti, "slot %s is not a number from 0 to %u",
 				argv[1], FCLOCK_MAX_SLOTS - 1);
 		return -EINVAL;
 	}
-	if (kstrtou32(argv[2], 10, &rate)) {
+	if (kstrtou32(argv[2], 10, &ask.rate)) {
 		fclock_complain(t->ti, "copy_rate %s is not a number of KiB/s from 0 to %u",
 				argv[2], U32_MAX);
 		return -EINVAL;
 	}
-	return ask_primary(t, FCLOCK_ASK_COPY_RATE, BIT(slot), rate, argv[0],
-			   argv[1]);
+	ask.slots = BIT(slot);
+	return ask_primary(t, &ask, argv[0], argv[1]);
 }
 
 static int message_resize(struct fclock_target *t, char **argv)
 {
-	u64 sectors;
+	struct fclock_ask ask = { .kind = FCLOCK_ASK_RESIZE };
+	int r;
 
-	if (kstrtou64(argv[1], 10, &sectors) || !sectors) {
+	if (kstrtou64(argv[1], 10, &ask.length) || !ask.length) {
 		fclock_complain(t->ti, "resize %s is not a number of sectors",
 				argv[1]);
 		return -EINVAL;
 	}
-	fclock_complain(t->ti, "resize %llu: resizing is not available in this version",
-			sectors);
-	return -EOPNOTSUPP;
+	r = fclock_check_blocks(t->volume, ask.length);
+	return r ?: ask_primary(t, &ask, argv[0], argv[1]);
 }
 
 static int message_drop_cache(struct fclock_target *t, char **argv)

@@ -155,18 +155,45 @@ int fclock_md_read_super(struct fclock_metadata *md, struct fclock_super *sb)
 	return read_supers(md, sb);
 }
 
+/* The bitmap blocks of slices [@from, @to), durably. */
+static int zero_slices(struct fclock_metadata *md, u64 from, u64 to)
+{
+	u64 first = fclock_bitmap_block(from, 0), end = fclock_bitmap_block(to, 0);
+	int r;
+
+	if (md_blocks(md) < end)
+		return -ENOSPC;
+
+	r = blkdev_issue_zeroout(md->bdev, first * FCLOCK_MD_BLOCK_SECTORS,
+				 (end - first) * FCLOCK_MD_BLOCK_SECTORS,
+				 GFP_NOIO, 0);
+	if (!r)
+		r = blkdev_issue_flush(md->bdev);
+
+	return r;
+}
+
+/* Other primaries may have written since this node last looked: -ESTALE. */
+static int see_supers(struct fclock_metadata *md, const struct fclock_super *sb)
+{
+	int r;
+
+	r = read_supers(md, &md->seen);
+	if (!r && md->seen.state >= sb->state)
+		r = -ESTALE;
+
+	return r;
+}
+
 int fclock_md_write_super(struct fclock_metadata *md,
 			  const struct fclock_super *sb)
 {
 	unsigned int target;
 	int r;
 
-	/* Other primaries may have written since this node last looked. */
-	r = read_supers(md, &md->seen);
+	r = see_supers(md, sb);
 	if (r)
 		return r;
-	if (md->seen.state >= sb->state)
-		return -ESTALE;
 
 	target = !md->which;
 	r = write_super_block(md, sb, target);
@@ -176,21 +203,22 @@ int fclock_md_write_super(struct fclock_metadata *md,
 	return r;
 }
 
+/*
+ * Nobody uses the blocks of slices that the volume does not have yet, so what a crash leaves of
+ * this changes nothing.
+ */
+int fclock_md_grow(struct fclock_metadata *md, const struct fclock_super *sb,
+		   u64 slices)
+{
+	return see_supers(md, sb) ?: zero_slices(md, slices, sb->geo.slices);
+}
+
 int fclock_md_format(struct fclock_metadata *md, const struct fclock_super *sb)
 {
-	u64 blocks = sb->geo.slices * FCLOCK_MAX_SLOTS;
 	int r;
 
-	if (md_blocks(md) < FCLOCK_BITMAP_BLOCK + blocks)
-		return -ENOSPC;
-
 	md->which = WHICH_UNKNOWN;
-	r = blkdev_issue_zeroout(md->bdev,
-				 FCLOCK_BITMAP_BLOCK * FCLOCK_MD_BLOCK_SECTORS,
-				 blocks * FCLOCK_MD_BLOCK_SECTORS, GFP_NOIO, 0);
-	if (r)
-		return r;
-	r = blkdev_issue_flush(md->bdev);
+	r = zero_slices(md, 0, sb->geo.slices);
 	if (r)
 		return r;
 

@@ -48,6 +48,16 @@ int fclock_md_read_super(struct fclock_metadata *md, struct fclock_super *sb);
 int fclock_md_write_super(struct fclock_metadata *md,
 			  const struct fclock_super *sb);
 /**
+ * fclock_md_grow - zero the bitmap blocks that @sb has more than a volume of @slices
+ * @md: as fclock_md_write_super(), which has to follow
+ *
+ * Durable when it returns. Context: as fclock_md_format().
+ * Return: 0. -ESTALE: one that is not older than @sb stands on M, nothing was written.
+ * -ENOSPC when M is too small, I/O errors.
+ */
+int fclock_md_grow(struct fclock_metadata *md, const struct fclock_super *sb,
+		   u64 slices);
+/**
  * fclock_md_format - zero every bitmap block, flush, superblock 1, superblock 0
  * @md: the store
  * @sb: the first state; @sb->geo says how many bitmap blocks there are

@@ -119,6 +119,11 @@ static void fclock_geometry_slice(struct fclock_geometry *geo, u32 slice)
 	geo->slices = (geo->grains + slice - 1) >> ilog2(slice);
 }
 
+static u64 fclock_grains_of(u64 length, u32 grain)
+{
+	return (length + grain - 1) >> ilog2(grain);
+}
+
 static bool fclock_grain_ok(u64 length, u32 grain)
 {
 	return length && length <= FCLOCK_MAX_LENGTH && is_power_of_2(grain) &&
@@ -137,7 +142,7 @@ int fclock_geometry_init(struct fclock_geometry *geo, u64 length, u32 grain,
 		return -EINVAL;
 	geo->length = length;
 	geo->grain = grain;
-	geo->grains = (length + grain - 1) >> ilog2(grain);
+	geo->grains = fclock_grains_of(length, grain);
 
 	fclock_geometry_slice(geo, FCLOCK_MAX_SLICE);
 	while (geo->slices < FCLOCK_MIN_SLICES && geo->slice > FCLOCK_MIN_SLICE)
@@ -153,6 +158,27 @@ int fclock_geometry_init(struct fclock_geometry *geo, u64 length, u32 grain,
 	return 0;
 }
 
+int fclock_geometry_grow(struct fclock_geometry *geo, u64 length)
+{
+	if (length < geo->length || !fclock_grain_ok(length, geo->grain))
+		return -EINVAL;
+	geo->length = length;
+	geo->grains = fclock_grains_of(length, geo->grain);
+	fclock_geometry_slice(geo, geo->slice);
+	return 0;
+}
+
+u64 fclock_md_carries(const struct fclock_geometry *geo, u64 md_sectors)
+{
+	unsigned int shift = ilog2(geo->slice) + ilog2(geo->grain);
+	u64 blocks = md_sectors / FCLOCK_MD_BLOCK_SECTORS;
+	u64 slices = blocks < FCLOCK_BITMAP_BLOCK ? 0 :
+		     (blocks - FCLOCK_BITMAP_BLOCK) / FCLOCK_MAX_SLOTS;
+
+	return slices > FCLOCK_MAX_LENGTH >> shift ? FCLOCK_MAX_LENGTH :
+						     slices << shift;
+}
+
 static bool fclock_geometry_ok(const struct fclock_geometry *geo)
 {
 	struct fclock_geometry want = { .length = geo->length };
@@ -161,7 +187,7 @@ static bool fclock_geometry_ok(const struct fclock_geometry *geo)
 	    !is_power_of_2(geo->slice) || geo->slice < FCLOCK_MIN_SLICE ||
 	    geo->slice > FCLOCK_MAX_SLICE)
 		return false;
-	want.grains = (geo->length + geo->grain - 1) >> ilog2(geo->grain);
+	want.grains = fclock_grains_of(geo->length, geo->grain);
 	fclock_geometry_slice(&want, geo->slice);
 	return geo->grains == want.grains && geo->slices == want.slices;
 }

@@ -39,7 +39,8 @@ enum fclock_slot_state {
 };
 
 /**
- * struct fclock_geometry - sizes fixed when M is formatted
+ * struct fclock_geometry - sizes; @grain and @slice are fixed when M is formatted, all
+ * others can only grow
  * @length: of the volume, in 512 byte sectors
  * @grain: in sectors, power of two
  * @slice: in grains, power of two
@@ -105,6 +106,15 @@ int fclock_geometry_init(struct fclock_geometry *geo, u64 length, u32 grain,
 			 u64 md_sectors);
 /* Sectors of M that @geo needs: 64 KiB + slices x 64 KiB. */
 u64 fclock_md_sectors_needed(const struct fclock_geometry *geo);
+/* The longest volume of @geo's grain and slice for which @md_sectors of M are enough. */
+u64 fclock_md_carries(const struct fclock_geometry *geo, u64 md_sectors);
+/**
+ * fclock_geometry_grow - the same grain and slices for a longer volume
+ * @length: sectors, at least @geo's
+ *
+ * Return: 0, or -EINVAL (@geo is as it was) when it is shorter, or more than can be counted.
+ */
+int fclock_geometry_grow(struct fclock_geometry *geo, u64 length);
 
 static inline u64 fclock_bitmap_block(u64 slice, unsigned int slot)
 {

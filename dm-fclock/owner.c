@@ -12,6 +12,9 @@
 INTERVAL_TREE_DEFINE(struct fclock_record, node, u64, subtree_last,
 		     REC_START, REC_LAST, static __maybe_unused, held_tree)
 
+#ifndef FCLOCK_WALK			/* the simulator has less */
+#define FCLOCK_WALK	64		/* slices */
+#endif
 #define SHARED_AHEAD	16	/* grains granted with a shared lock beyond the request */
 
 static struct fclock_peer *client_of(struct fclock_core *core,
@@ -82,8 +85,10 @@ void fclock_record_free(struct fclock_core *core, struct fclock_record *rec)
 	if (rec->state == FCLOCK_REC_WAITING ||
 	    rec->state == FCLOCK_REC_GRANTING)
 		client_of(core, rec)->rec_open--;
-	if (rec->state == FCLOCK_REC_HELD)
+	if (rec->state == FCLOCK_REC_HELD) {
 		held_tree_remove(rec, &core->own.held[rec->target]);
+		client_of(core, rec)->rec_held--;
+	}
 	list_del_init(&rec->list);
 	fclock_unqueue_out(&rec->out);
 	fclock_unqueue_out(&rec->recall);
@@ -110,6 +115,7 @@ static void record_hold(struct fclock_core *core, struct fclock_record *rec,
 {
 	list_del_init(&rec->list);
 	client_of(core, rec)->rec_open--;
+	client_of(core, rec)->rec_held++;
 	rec->state = FCLOCK_REC_HELD;
 	rec->status = FCLOCK_GRANTED;
 	rec->first = rec->ask_first;
@@ -219,7 +225,31 @@ static bool slice_ready(struct fclock_core *core, u16 slots, u64 slice)
  */
 u64 fclock_slices_at_once(struct fclock_core *core)
 {
-	return 64 + 16384 / (hweight64(core->sb.owners) + 3);
+	return FCLOCK_WALK + FCLOCK_WALK * 256 / (hweight64(core->sb.owners) + 3);
+}
+
+static void owner_count_all(struct fclock_core *core)
+{
+	struct fclock_owner *own = &core->own;
+	unsigned int s;
+
+	own->grains = core->sb.geo.grains;
+	own->counted = core->sb.geo.slices;
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+		own->slot_grains[s] = fclock_slot_grains(&core->sb, s);
+}
+
+static void owner_count_slice(struct fclock_core *core, u64 first, u64 end)
+{
+	unsigned int s;
+	u64 ends;
+
+	core->own.grains += end - first;
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
+		ends = min(end, fclock_slot_grains(&core->sb, s));
+		if (ends > first)
+			core->own.slot_grains[s] += ends - first;
+	}
 }
 
 /* Some more of the grains in the slices of this owner. Return: all are counted. */
@@ -230,16 +260,15 @@ static bool owner_count(struct fclock_core *core)
 	u64 first, stop = min(own->counted + fclock_slices_at_once(core),
 			      geo->slices);
 
-	if (core->sb.owners == fclock_node_bit(core->cfg.node)) {
-		own->grains = geo->grains;
-		own->counted = geo->slices;
-	}
+	if (core->sb.owners == fclock_node_bit(core->cfg.node))
+		owner_count_all(core);
 	for (; own->counted < stop; own->counted++) {
 		if (fclock_slice_owner(&core->sb, own->counted) !=
 		    core->cfg.node)
 			continue;
 		first = own->counted * geo->slice;
-		own->grains += fclock_slice_end(core, first) - first + 1;
+		owner_count_slice(core, first,
+				  fclock_slice_end(core, first) + 1);
 	}
 	return own->counted == geo->slices;
 }
@@ -350,7 +379,10 @@ static u32 max_split_grains(struct fclock_core *core)
 	return max_t(u32, 1, FCLOCK_MAX_SPLIT / core->sb.geo.grain);
 }
 
-/* The end of the run from @grain, up to @last, that needs @slots split and is not being split. */
+/*
+ * The end of the run from @grain, up to @last, that needs @slots split, is the same in all of
+ * their copies, and is not being split.
+ */
 u64 fclock_split_extent(struct fclock_core *core, u16 all, u16 slots, u64 grain,
 			u64 last)
 {
@@ -360,7 +392,9 @@ u64 fclock_split_extent(struct fclock_core *core, u16 all, u16 slots, u64 grain,
 	last = min(last, grain + max_split_grains(core) - 1);
 	if (sp && sp->first <= last)
 		last = sp->first - 1;
-	while (end < last && fclock_unsplit_slots(core, all, end + 1) == slots)
+	while (end < last &&
+	       fclock_unsplit_slots(core, all, end + 1) == slots &&
+	       fclock_same_end(core, slots, __ffs(slots), end + 1) == slots)
 		end++;
 	return end;
 }
@@ -384,6 +418,7 @@ static void owner_split(struct fclock_core *core, struct fclock_record *rec,
 		sp = fclock_split_after(core, g);
 		if (!sp || sp->first > g) {
 			need = fclock_unsplit_slots(core, slots, g);
+			need = fclock_same_end(core, need, __ffs(need), g);
 			end = fclock_split_extent(core, slots, need, g, last);
 			sp = fclock_split_start(core, g, end, need, false);
 			if (!sp)
@@ -473,6 +508,7 @@ static void owner_handle(struct fclock_core *core, struct fclock_record *rec)
 	}
 	slice = fclock_slice_of(core, rec->ask_first);
 	if (rec->want_state < core->sb.state || core->prep.number ||
+	    rec->ask_last >= core->sb.geo.grains ||
 	    fclock_listed_instance(&core->sb, rec->client) !=
 	    client_of(core, rec)->instance ||
 	    fclock_slice_owner(&core->sb, slice) != core->cfg.node ||
@@ -641,6 +677,8 @@ void fclock_owner_prepare(struct fclock_core *core)
 	owner_drop_splits(core);
 	for (peer = fclock_next_peer(core, NULL); peer;
 	     peer = fclock_next_peer(core, peer)) {
+		if (!peer->rec_open && !peer->rec_held)
+			continue;
 		for (i = 0; i < FCLOCK_OBJECTS; i++) {
 			struct fclock_record *rec = &peer->records[i];
 
@@ -673,6 +711,8 @@ static void owner_forget_given(struct fclock_core *core,
 		if (old && fclock_listed_instance(old, peer->node) ==
 			   fclock_listed_instance(&core->sb, peer->node))
 			continue;
+		if (!peer->rec_held)
+			continue;
 		for (i = 0; i < FCLOCK_OBJECTS; i++)
 			if (peer->records[i].state == FCLOCK_REC_HELD)
 				record_release(core, &peer->records[i]);
@@ -686,7 +726,9 @@ static void owner_drop_old(struct fclock_core *core)
 	unsigned int i;
 
 	for (peer = fclock_next_peer(core, NULL); peer;
-	     peer = fclock_next_peer(core, peer))
+	     peer = fclock_next_peer(core, peer)) {
+		if (!peer->rec_open)
+			continue;
 		for (i = 0; i < FCLOCK_OBJECTS; i++) {
 			struct fclock_record *rec = &peer->records[i];
 
@@ -695,6 +737,7 @@ static void owner_drop_old(struct fclock_core *core)
 			    rec->want_state < core->sb.state)
 				fclock_record_free(core, rec);
 		}
+	}
 }
 
 /* One at a time. A start under way began before what this one is for. */
@@ -742,6 +785,29 @@ static void owner_generation(struct fclock_core *core, unsigned int slot)
 		fclock_bits_forget(core, slot);
 }
 
+/*
+ * The volume has grown beyond what there is memory for: the spare one takes its place, and what
+ * was known is read from M again. Nothing is in flight here that could change that on M.
+ */
+static void owner_take_spare(struct fclock_core *core)
+{
+	unsigned int s;
+
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
+		struct fclock_owned_slot *os = &core->own.slot[s];
+
+		if (!os->bits || os->slices >= core->sb.geo.slices ||
+		    WARN_ON(os->spare.slices < core->sb.geo.slices))
+			continue;
+		os->bits = os->spare.bits;
+		os->slice_era = os->spare.slice_era;
+		os->slice_split = os->spare.slice_split;
+		os->slices = os->spare.slices;
+		memset(&os->spare, 0, sizeof(os->spare));
+		fclock_bits_forget(core, s);
+	}
+}
+
 /**
  * fclock_owner_adopt - core->sb has just replaced @old
  * @ends_locks: by RESUME: every participant had PREPARED, so no lock given here is held
@@ -756,6 +822,8 @@ void fclock_owner_adopt(struct fclock_core *core,
 	unsigned int s;
 
 	mine = mine && fclock_is_listed(core);
+	if (old->geo.slices != core->sb.geo.slices)
+		owner_take_spare(core);
 	owner_drop_old(core);
 	owner_forget_given(core, ends_locks ? NULL : old);
 	if (mine && !core->own.active) {
@@ -775,9 +843,11 @@ void fclock_owner_adopt(struct fclock_core *core,
 		    core->sb.slot[s].generation != old->slot[s].generation)
 			owner_generation(core, s);
 	}
-	if (old->owners != core->sb.owners) {
+	if (old->owners != core->sb.owners ||
+	    old->geo.grains != core->sb.geo.grains) {
 		core->own.grains = 0;
 		core->own.counted = 0;
+		memset(core->own.slot_grains, 0, sizeof(core->own.slot_grains));
 	}
 	core->own.told = 0;
 	core->own.failing &= ~ended;

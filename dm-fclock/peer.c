@@ -84,6 +84,26 @@ static const char *what_failed(const struct fclock_peer *p, int error)
 	return "connection lost";
 }
 
+/* Of the header that was just read; 0: this node's. */
+static u8 other_version(const struct fclock_peer *p)
+{
+	const struct fclock_wire_header *header = p->rx_frame;
+
+	return header->version == FCLOCK_WIRE_VERSION ? 0 : header->version;
+}
+
+static void __complain(struct fclock_peer *p, int error)
+{
+	lockdep_assert_held(&p->mutex);
+
+	if (error == -EPROTONOSUPPORT && other_version(p))
+		DMWARN_LIMIT("node %u: it speaks version %u of the protocol and this node version %u",
+			     p->node, other_version(p), FCLOCK_WIRE_VERSION);
+	else
+		DMWARN_LIMIT("node %u: %s: %pe", p->node,
+			     what_failed(p, error), ERR_PTR(error));
+}
+
 static void __end_connection(struct fclock_peer *p, int error)
 {
 	struct fclock_transport *t = p->t;
@@ -92,8 +112,7 @@ static void __end_connection(struct fclock_peer *p, int error)
 	lockdep_assert_held(&p->mutex);
 
 	if (p->state == PEER_OPEN || !p->complained)
-		DMWARN_LIMIT("node %u: %s: %pe", p->node,
-			     what_failed(p, error), ERR_PTR(error));
+		__complain(p, error);
 	p->complained = true;
 	/* who comes next after one that was believed is worth a line again */
 	if (p->state == PEER_OPEN)
@@ -159,6 +178,23 @@ static bool __expected_type(const struct fclock_peer *p)
 	}
 }
 
+/*
+ * Who accepted the connection spoke first, in another version. It hears the header of this
+ * node's HELLO, so that its log can name the versions, too.
+ */
+static void __tell_version(struct fclock_peer *p)
+{
+	const struct fclock_msg msg = {
+		.type = FCLOCK_HELLO,
+		.length = sizeof(struct fclock_wire_hello),
+	};
+
+	lockdep_assert_held(&p->mutex);
+
+	fclock_wire_encode_header(p->tx, &msg);
+	fclock_socket_send(&p->s, p->tx, HEADER_SIZE, false);
+}
+
 static int __read_header(struct fclock_peer *p)
 {
 	int r;
@@ -174,6 +210,8 @@ static int __read_header(struct fclock_peer *p)
 		return 1;
 
 	r = fclock_wire_decode_header(p->rx_frame, &p->rx_msg);
+	if (r == -EPROTONOSUPPORT && p->state == PEER_AWAITING)
+		__tell_version(p);
 	if (r)
 		return r;
 	if (p->rx_msg.length > FCLOCK_MD_BLOCK_SIZE)

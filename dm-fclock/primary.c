@@ -25,6 +25,9 @@ static void primary_write(struct fclock_core *core, u8 phase)
 {
 	core->pri.phase = phase;
 	core->pri.writing = true;
+	core->pri.slices = core->pri.next.geo.slices;
+	if (phase == FCLOCK_PRI_WRITING && core->pri.kind == FCLOCK_RESIZE)
+		core->pri.slices = core->sb.geo.slices;
 	trace_fclock_transition(core->cfg.node, FCLOCK_TT_WRITE,
 				core->pri.next.state, core->pri.slots);
 	core->ops->write_super(core, &core->pri.next, core->pri.format);
@@ -50,6 +53,8 @@ static void next_from_current(struct fclock_core *core)
 
 /* ------------------------------------------------------------------ answers */
 
+static const char two_lists[] = "two members lists under one epoch";
+
 static void answer(struct fclock_core *core, unsigned int node, u64 id,
 		   int error, const char *text)
 {
@@ -72,9 +77,11 @@ static void answer_asker(struct fclock_core *core, int error, const char *text)
 
 /* --------------------------------------------------------------------- views */
 
+/* Who cannot run so long a volume waits for a longer table. */
 static bool wishes_in(struct fclock_core *core, struct fclock_peer *peer)
 {
-	return peer->link == FCLOCK_LINK_UP && peer->wish.valid &&
+	return peer->wish.room >= core->sb.geo.length &&
+	       peer->link == FCLOCK_LINK_UP && peer->wish.valid &&
 	       peer->wish.joined && !peer->bye &&
 	       fclock_member(core, peer->node);
 }
@@ -214,6 +221,11 @@ static void build_next(struct fclock_core *core)
 		build_view(core, &pri->next);
 		return;
 	}
+	if (pri->kind == FCLOCK_RESIZE) {
+		/* ask_refused() has tried it */
+		WARN_ON(fclock_geometry_grow(&pri->next.geo, pri->length));
+		return;
+	}
 	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
 		struct fclock_slot *slot = &pri->next.slot[s];
 
@@ -327,6 +339,75 @@ static unsigned int first_unattached(struct fclock_core *core, u16 slots)
 	return 0;
 }
 
+/*
+ * Does @peer say that its table is too short for a volume of @length, or for a copy of the
+ * volume in one of @slots?
+ */
+static bool is_short(struct fclock_core *core, const struct fclock_peer *peer,
+		     u16 slots, u64 length, char *text, size_t size)
+{
+	const struct fclock_wish *wish = &peer->wish;
+	u64 all = core->sb.geo.length;
+	unsigned int s;
+
+	if (wish->room < length) {
+		snprintf(text, size, "node %u can run %llu sectors: its table or metadata device is too short for %llu",
+			 peer->node, (unsigned long long)wish->room,
+			 (unsigned long long)length);
+		return true;
+	}
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
+		if (!(slots & BIT(s)) || wish->copy[s] >= all)
+			continue;
+		if (wish->copy[s])
+			snprintf(text, size, "node %u has slot %u attached with %llu sectors, and the volume has %llu",
+				 peer->node, s,
+				 (unsigned long long)wish->copy[s],
+				 (unsigned long long)all);
+		else
+			snprintf(text, size, "node %u does not have slot %u attached",
+				 peer->node, s);
+		return true;
+	}
+	return false;
+}
+
+/*
+ * A participant that is too short for what is to come, as far as is known: who has not told its
+ * wish yet says it when PREPARE comes.
+ */
+static bool any_short(struct fclock_core *core, u16 slots, u64 length,
+		      char *text, size_t size)
+{
+	struct fclock_peer *peer;
+
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer))
+		if (peer->wish.valid &&
+		    fclock_listed_instance(&core->sb, peer->node) ==
+		    peer->instance &&
+		    is_short(core, peer, slots, length, text, size))
+			return true;
+	return false;
+}
+
+static int resize_refused(struct fclock_core *core, u64 length, char *text,
+			  size_t size)
+{
+	struct fclock_geometry geo = core->sb.geo;
+
+	if (length < geo.length) {
+		snprintf(text, size, "the volume has %llu sectors and cannot shrink",
+			 (unsigned long long)geo.length);
+		return -EINVAL;
+	}
+	if (fclock_geometry_grow(&geo, length)) {
+		strscpy(text, "more sectors than can be counted", size);
+		return -EINVAL;
+	}
+	return any_short(core, 0, length, text, size) ? -EINVAL : 0;
+}
+
 /* 0, or why @asked is refused at once; text to @text. */
 static int ask_refused(struct fclock_core *core,
 		       const struct fclock_asked *asked, char *text,
@@ -342,11 +423,14 @@ static int ask_refused(struct fclock_core *core,
 		snprintf(text, size, "node %u is not connected", node);
 		return -ENOTCONN;
 	}
+	if (asked->kind == FCLOCK_ASK_RESIZE)
+		return resize_refused(core, asked->length, text, size);
 	if (asked->kind != FCLOCK_ASK_TRIGGER)
 		return 0;
 	node = first_unattached(core, asked->slots);
 	if (!node)
-		return 0;
+		return any_short(core, asked->slots, 0, text, size) ?
+		       -EINVAL : 0;
 	snprintf(text, size, "node %u does not have slot %s attached", node,
 		 fclock_list_slots(asked->slots &
 				   ~core->sb.part[node - 1].attached).text);
@@ -357,8 +441,11 @@ static int ask_refused(struct fclock_core *core,
 static bool ask_is_done(struct fclock_core *core,
 			const struct fclock_asked *asked)
 {
-	const struct fclock_slot *slot = &core->sb.slot[__ffs(asked->slots)];
+	const struct fclock_slot *slot;
 
+	if (asked->kind == FCLOCK_ASK_RESIZE)
+		return core->sb.geo.length == asked->length;
+	slot = &core->sb.slot[__ffs(asked->slots)];
 	switch (asked->kind) {
 	case FCLOCK_ASK_STOP:
 		return slot->state == FCLOCK_SLOT_IDLE;
@@ -375,6 +462,8 @@ static u8 kind_of_ask(u8 ask)
 		return FCLOCK_TRIGGER;
 	case FCLOCK_ASK_COPY_RATE:
 		return FCLOCK_COPY_RATE;
+	case FCLOCK_ASK_RESIZE:
+		return FCLOCK_RESIZE;
 	}
 	return FCLOCK_STOP;
 }
@@ -396,6 +485,7 @@ static void primary_next_ask(struct fclock_core *core)
 		return;
 	}
 	core->pri.rate = asked->rate;
+	core->pri.length = asked->length;
 	primary_begin(core, kind_of_ask(asked->kind), asked->slots, peer->node);
 }
 
@@ -409,6 +499,9 @@ void fclock_primary_kick(struct fclock_core *core)
 	struct fclock_primary *pri = &core->pri;
 	u16 offline;
 
+	/* nothing begins before M can be written again: nobody is to wait for that */
+	while (pri->failed && !list_empty(&pri->asks))
+		primary_next_ask(core);
 	while (fclock_is_primary(core) && pri->phase == FCLOCK_PRI_IDLE &&
 	       !core->split_brain &&
 	       core->peer[core->cfg.node].wish.valid &&
@@ -470,14 +563,6 @@ static void primary_finish(struct fclock_core *core)
 	fclock_primary_kick(core);
 }
 
-/* A peer told its state number. */
-void fclock_primary_heard(struct fclock_core *core, struct fclock_peer *peer)
-{
-	(void)peer;
-	if (core->pri.phase == FCLOCK_PRI_RESUMING && all_resumed(core))
-		primary_finish(core);
-}
-
 /* What was wished for a generation that has ended says nothing about the next one. */
 static void forget_wishes(struct fclock_core *core)
 {
@@ -534,9 +619,10 @@ static void primary_aborted(struct fclock_core *core)
 			 core->cfg.trigger_timeout);
 	else if (core->pri.error == -EINTR)
 		strscpy(text, "interrupted", sizeof(text));
+	else if (core->pri.error == -EINVAL)
+		strscpy(text, core->pri.why, sizeof(text));
 	else if (core->pri.error == -EEXIST)
-		strscpy(text, "two members lists under one epoch",
-			sizeof(text));
+		strscpy(text, two_lists, sizeof(text));
 	else
 		strscpy(text, "the superblock could not be written",
 			sizeof(text));
@@ -587,6 +673,7 @@ static void primary_failed(struct fclock_core *core, int error)
 	fclock_arm(core, core->pri.retry_at);
 	fclock_client_retry(core);
 	fclock_progress(core);
+	fclock_primary_kick(core);	/* refuses what waits */
 }
 
 /*
@@ -598,6 +685,19 @@ static void primary_overtaken(struct fclock_core *core)
 	core->pri.phase = FCLOCK_PRI_IDLE;
 	answer_asker(core, -EINPROGRESS, "another node is the primary");
 	fclock_begin_ending(core, "another node has written a newer superblock");
+}
+
+/*
+ * A view that gives the role away may stand on M although its write was reported as failed. By it
+ * this instance is no participant, so nobody waits for it: where M names nobody the next node that
+ * starts takes the role. A newer superblock could come after that one's, with the old content, and
+ * a look at M before it does not help: it may be written in between. So none follows. By BYE the
+ * role moves, whichever of the two superblocks M has.
+ */
+static void primary_gave_away(struct fclock_core *core)
+{
+	core->pri.phase = FCLOCK_PRI_IDLE;
+	fclock_begin_ending(core, "the superblock by which it leaves could not be written");
 }
 
 /*
@@ -646,6 +746,9 @@ void fclock_primary_written(struct fclock_core *core, int error)
 		primary_overtaken(core);
 	else if (phase == FCLOCK_PRI_WRITING && !error)
 		primary_resume(core);
+	else if (phase == FCLOCK_PRI_WRITING &&
+		 core->pri.next.primary_instance != core->instance)
+		primary_gave_away(core);
 	else if (phase == FCLOCK_PRI_WRITING)
 		primary_abort(core, -EIO);
 	else if (!error)
@@ -682,6 +785,9 @@ static void wish_set(struct fclock_core *core, struct fclock_peer *peer,
 	peer->wish.attached = le16_to_cpu(ask->attached);
 	peer->wish.offline = le16_to_cpu(ask->offline) & ~stale;
 	peer->wish.complete = le16_to_cpu(ask->complete);
+	peer->wish.room = le64_to_cpu(ask->length);
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+		peer->wish.copy[s] = le64_to_cpu(ask->copy[s]);
 	memcpy(peer->wish.host, ask->host, sizeof(peer->wish.host));
 }
 
@@ -706,13 +812,18 @@ static void ask_add(struct fclock_core *core, struct fclock_peer *peer, u64 id,
 {
 	u16 slots = le16_to_cpu(ask->slots);
 
-	if (!slots || (ask->kind != FCLOCK_ASK_TRIGGER &&
-		       !is_power_of_2(slots))) {
+	if (ask->kind != FCLOCK_ASK_RESIZE &&
+	    (!slots || (ask->kind != FCLOCK_ASK_TRIGGER &&
+			!is_power_of_2(slots)))) {
 		answer(core, peer->node, id, -EINVAL, "bad slots");
 		return;
 	}
 	if (!fclock_is_primary(core)) {
 		answer(core, peer->node, id, -EAGAIN, "the primary moved");
+		return;
+	}
+	if (core->split_brain) {
+		answer(core, peer->node, id, -EEXIST, two_lists);
 		return;
 	}
 	/* A node asks one at a time: nobody waits for the one before any more. */
@@ -724,20 +835,35 @@ static void ask_add(struct fclock_core *core, struct fclock_peer *peer, u64 id,
 	peer->asked.kind = ask->kind;
 	peer->asked.slots = slots;
 	peer->asked.rate = le32_to_cpu(ask->rate);
+	peer->asked.length = le64_to_cpu(ask->length);
 	peer->asked.queued = true;
 	list_add_tail(&peer->asked.list, &core->pri.asks);
+}
+
+/* A participant says, perhaps as its answer to PREPARE, that it cannot take part. */
+static void primary_check_short(struct fclock_core *core)
+{
+	struct fclock_primary *pri = &core->pri;
+	u16 slots = pri->kind == FCLOCK_TRIGGER ? pri->slots : 0;
+	u64 length = pri->kind == FCLOCK_RESIZE ? pri->length : 0;
+
+	if (pri->phase == FCLOCK_PRI_PREPARING && (slots || length) &&
+	    any_short(core, slots, length, pri->why, sizeof(pri->why)))
+		primary_abort(core, -EINVAL);
 }
 
 /* ASK from @peer, sent at its state number @state. */
 void fclock_primary_asked(struct fclock_core *core, struct fclock_peer *peer,
 			  u64 id, u64 state, const struct fclock_wire_ask *ask)
 {
-	if (ask->kind == FCLOCK_ASK_WISH)
+	if (ask->kind == FCLOCK_ASK_WISH) {
 		wish_set(core, peer, state, ask);
-	else if (ask->kind == FCLOCK_ASK_CANCEL)
+		primary_check_short(core);
+	} else if (ask->kind == FCLOCK_ASK_CANCEL) {
 		ask_cancelled(core, peer, id);
-	else
+	} else {
 		ask_add(core, peer, id, ask);
+	}
 	fclock_primary_kick(core);
 }
 
@@ -766,7 +892,7 @@ void fclock_primary_new_instance(struct fclock_core *core,
 		core->pri.asker = 0;
 }
 
-/* Somebody may be gone, or is not reachable any more. */
+/* Somebody may be gone, is not reachable any more, or told its state number. */
 void fclock_primary_gone(struct fclock_core *core)
 {
 	primary_check_prepared(core);
@@ -775,9 +901,21 @@ void fclock_primary_gone(struct fclock_core *core)
 	fclock_primary_kick(core);
 }
 
-/* Two members lists under one epoch: a transition must not strike nodes by one of them. */
+/*
+ * Two members lists under one epoch: a transition must not strike nodes by one of them. Who
+ * has asked is not kept waiting for a newer list.
+ */
 void fclock_primary_disputed(struct fclock_core *core)
 {
+	struct fclock_asked *asked, *tmp;
+	struct fclock_peer *peer;
+
+	list_for_each_entry_safe(asked, tmp, &core->pri.asks, list) {
+		peer = container_of(asked, struct fclock_peer, asked);
+		list_del_init(&asked->list);
+		asked->queued = false;
+		answer(core, peer->node, asked->id, -EEXIST, two_lists);
+	}
 	if (core->pri.phase == FCLOCK_PRI_PREPARING)
 		primary_abort(core, -EEXIST);
 }
@@ -827,6 +965,7 @@ void fclock_primary_take(struct fclock_core *core,
 	pri->next.primary = core->cfg.node;
 	pri->next.primary_instance = core->instance;
 	pri->format = format;
+	pri->tried = true;
 	pri->kind = FCLOCK_VIEW;
 	pri->slots = 0;
 	trace_fclock_transition(core->cfg.node, FCLOCK_TT_TAKE,

@@ -80,6 +80,30 @@ static bool split_held(struct fclock_core *core, struct fclock_split *sp,
 	return held;
 }
 
+/* Where the copy of @slot of @grain ends: the last grain of a copy may be cut short. */
+static u64 copy_end(struct fclock_core *core, unsigned int slot, u64 grain)
+{
+	return min((grain + 1) << ilog2(core->sb.geo.grain),
+		   core->sb.slot[slot].length);
+}
+
+/*
+ * Those of @slots whose copy of @grain ends where that of @slot does: a split copies the same
+ * sectors to all of its slots. Copies of different lengths differ in the last grain
+ * of the shorter one.
+ */
+u16 fclock_same_end(struct fclock_core *core, u16 slots, unsigned int slot,
+		    u64 grain)
+{
+	u64 end = copy_end(core, slot, grain);
+	unsigned int s;
+
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+		if ((slots & BIT(s)) && copy_end(core, s, grain) != end)
+			slots &= ~BIT(s);
+	return slots;
+}
+
 static void split_copy(struct fclock_core *core, struct fclock_split *sp)
 {
 	trace_fclock_split(core->cfg.node, FCLOCK_TS_COPY, sp->first, sp->last,
@@ -106,6 +130,7 @@ struct fclock_split *fclock_split_start(struct fclock_core *core, u64 first,
 	list_del_init(&sp->list);
 	sp->first = first;
 	sp->last = last;
+	sp->end = copy_end(core, __ffs(slots), last);
 	sp->slots = slots;
 	sp->failed = 0;
 	sp->background = background;
@@ -229,7 +254,7 @@ u16 fclock_owner_complete(struct fclock_core *core)
 	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
 		if (core->sb.slot[s].state == FCLOCK_SLOT_ACTIVE &&
 		    core->own.slot[s].bits &&
-		    core->own.slot[s].split == core->own.grains)
+		    core->own.slot[s].split == fclock_own_grains(core, s))
 			complete |= BIT(s);
 	return complete;
 }

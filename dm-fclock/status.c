@@ -19,7 +19,7 @@
 /* Taken under the lock, printed after it. */
 struct origin_info {
 	enum fclock_volume_state state;
-	u64 epoch, members, connected;
+	u64 epoch, members, connected, grains;
 	u16 attached;
 	u64 cache_bytes, cache_runs, cache_discards, auth_failures;
 	unsigned int waiting;
@@ -29,7 +29,7 @@ struct origin_info {
 
 struct copy_info {
 	u8 state;
-	u64 generation, split, shared_locks;
+	u64 generation, split, grains, shared_locks;
 	u32 rate;
 };
 
@@ -61,6 +61,7 @@ static void get_origin_info(struct fclock_volume *v, struct origin_info *info)
 			fclock_core_configured(core);
 	info->connected = fclock_core_connected(core);
 	info->attached = core->attached;
+	info->grains = core->sb.geo.grains;
 	info->cache_bytes = core->cache.bytes;
 	info->cache_runs = core->cache.nr_runs;
 	info->cache_discards = core->cache.discards -
@@ -83,6 +84,7 @@ static void get_copy_info(struct fclock_volume *v, unsigned int slot,
 
 	memset(info, 0, sizeof(*info));
 	spin_lock_irqsave(&v->lock, flags);
+	info->grains = fclock_core_copy_grains(core, slot);
 	if (core->have_sb) {
 		info->state = core->sb.slot[slot].state;
 		info->generation = core->sb.slot[slot].generation;
@@ -124,7 +126,7 @@ static size_t emit_origin_info(struct fclock_volume *v, char *result,
 	emit_list(slots, sizeof(slots), info.attached, 0);
 	DMEMIT("%s node=%u epoch=%llu members=%s grain=%u grains=%llu ",
 	       states[info.state], v->node, info.epoch, members, v->geo.grain,
-	       v->geo.grains);
+	       info.grains);
 	DMEMIT("slots=%s connected=%llu ", slots, info.connected);
 	DMEMIT("cache_bytes=%llu cache_runs=%llu cache_hits=%llu cache_misses=%llu cache_discards=%llu ",
 	       info.cache_bytes, info.cache_runs, info.hits.hits,
@@ -209,7 +211,7 @@ void fclock_copy_status(struct dm_target *ti, status_type_t type,
 		get_copy_info(t->volume, t->map, &info);
 		DMEMIT("%s slot=%u generation=%llu split=%llu/%llu shared_locks=%llu copy_rate=%u",
 		       states[info.state], t->map, info.generation, info.split,
-		       t->volume->geo.grains, info.shared_locks, info.rate);
+		       info.grains, info.shared_locks, info.rate);
 		return;
 	case STATUSTYPE_TABLE:
 		DMEMIT("%s %u %s", t->meta->name, t->map, t->dev->name);

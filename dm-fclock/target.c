@@ -189,6 +189,7 @@ static int copy_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		return r;
 	}
 	set_up_dm(ti, t);
+	ti->num_flush_bios = 2;		/* of A as well: io.c */
 	return 0;
 }
 

@@ -45,22 +45,46 @@ bool fclock_drained(struct fclock_core *core)
 
 static u32 gates_of(u8 kind, u16 slots)
 {
-	if (kind == FCLOCK_VIEW || kind == FCLOCK_COPY_RATE)
+	if (kind == FCLOCK_VIEW || kind == FCLOCK_COPY_RATE ||
+	    kind == FCLOCK_RESIZE)
 		return 0;
 	return slots | (kind == FCLOCK_TRIGGER ? BIT(FCLOCK_CACHE_A) : 0);
 }
 
 /* ---------------------------------------------------------------- participant */
 
+/*
+ * A longer volume than this node can run, or a copy longer than its table here: a reload has made
+ * them shorter while the primary did not know yet.
+ */
+static bool too_short_for(struct fclock_core *core,
+			  const struct fclock_wire_prepare *p)
+{
+	u16 slots = le16_to_cpu(p->slots) & core->attached;
+	unsigned int s;
+
+	if (p->kind == FCLOCK_RESIZE)
+		return le64_to_cpu(p->length) > core->room;
+	for (s = 0; p->kind == FCLOCK_TRIGGER && s < FCLOCK_MAX_SLOTS; s++)
+		if ((slots & BIT(s)) &&
+		    core->copy_length[s] < core->sb.geo.length)
+			return true;
+	return false;
+}
+
 /**
  * fclock_prepare - PREPARE from @peer
  *
  * Only the primary that the adopted superblock names prepares anything (a new one
- * announces itself first), and only upwards.
+ * announces itself first), and only upwards. Where this node cannot take part it says so by its
+ * wish, and never PREPARED.
  */
 void fclock_prepare(struct fclock_core *core, struct fclock_peer *peer,
-		    u64 number, u8 kind, u16 slots)
+		    const struct fclock_wire_prepare *p)
 {
+	u64 number = le64_to_cpu(p->number);
+	u16 slots = le16_to_cpu(p->slots);
+
 	if (!core->have_sb || peer->node != core->sb.primary ||
 	    peer->instance != core->sb.primary_instance)
 		return;
@@ -70,16 +94,21 @@ void fclock_prepare(struct fclock_core *core, struct fclock_peer *peer,
 	    number - core->sb.state > FCLOCK_STATE_JUMP ||
 	    !fclock_is_listed(core))
 		return;
+	if (too_short_for(core, p)) {
+		fclock_wish(core);
+		return;
+	}
 	trace_fclock_transition(core->cfg.node, FCLOCK_TT_PREPARE, number,
 				slots);
 	core->prep.number = number;
-	core->prep.kind = kind;
+	core->prep.kind = p->kind;
 	core->prep.slots = slots;
+	core->prep.length = le64_to_cpu(p->length);
 	core->prep.began = core->ops->now(core);
 	core->prep.said = false;
 	fclock_client_drop_requests(core);
 	fclock_owner_prepare(core);
-	fclock_gate(core, gates_of(kind, slots));
+	fclock_gate(core, gates_of(p->kind, slots));
 	fclock_client_retry(core);
 	fclock_progress(core);
 }
@@ -138,6 +167,20 @@ static void adopt_slots(struct fclock_core *core)
 		core->ops->event(core, FCLOCK_EVENT_STATE, changed);
 }
 
+static void adopt_length(struct fclock_core *core, bool had_sb)
+{
+	u64 length = core->sb.geo.length;
+
+	if (core->old.geo.length == length)
+		return;
+	trace_fclock_transition(core->cfg.node, FCLOCK_TT_RESIZE, length, 0);
+	if (had_sb)
+		fclock_say(core, "the volume has %llu sectors now, it had %llu",
+			   (unsigned long long)length,
+			   (unsigned long long)core->old.geo.length);
+	core->ops->event(core, FCLOCK_EVENT_STATE, 0);
+}
+
 static void adopt_phase(struct fclock_core *core)
 {
 	bool listed = fclock_is_listed(core);
@@ -169,7 +212,7 @@ void fclock_adopt(struct fclock_core *core, const struct fclock_super *sb,
 		  bool ends_locks)
 {
 	enum fclock_volume_state was = fclock_core_volume_state(core);
-	bool primary_changed;
+	bool primary_changed, had_sb = core->have_sb;
 
 	if ((core->have_sb && sb->state <= core->sb.state) ||
 	    sb->state < core->prep.number)
@@ -184,6 +227,7 @@ void fclock_adopt(struct fclock_core *core, const struct fclock_super *sb,
 	trace_fclock_transition(core->cfg.node, FCLOCK_TT_ADOPT, sb->state, 0);
 	fclock_client_drop_requests(core);
 	adopt_slots(core);
+	adopt_length(core, had_sb);
 	fclock_owner_adopt(core, &core->old, ends_locks);
 	say_owners(core);
 	if (core->sb.epoch > core->epoch)
@@ -197,6 +241,7 @@ void fclock_adopt(struct fclock_core *core, const struct fclock_super *sb,
 		fclock_gate(core, 0);
 	adopt_phase(core);
 	fclock_update_paths(core);
+	fclock_cache_free_grains(core);
 	fclock_wish(core);
 	fclock_send_all(core, FCLOCK_SEND_PING);	/* tells our state number */
 	/* the one who handed the role over may go before it has told everybody */
@@ -208,6 +253,7 @@ void fclock_adopt(struct fclock_core *core, const struct fclock_super *sb,
 	fclock_owner_retry(core);
 	if (fclock_reads_wanted(core))
 		fclock_members_news(core);
+	fclock_say_cut_off(core);
 	fclock_state_event(core, was);
 }
 
@@ -238,11 +284,24 @@ void fclock_wish_get(struct fclock_core *core, struct fclock_wire_ask *ask)
 {
 	bool joined = core->phase == FCLOCK_STARTING ||
 		      core->phase == FCLOCK_RUNNING;
+	u16 attached = core->attached;
+	unsigned int s;
 
 	memset(ask, 0, sizeof(*ask));
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
+		if (!(core->attached & BIT(s)))
+			continue;
+		ask->copy[s] = cpu_to_le64(core->copy_length[s]);
+		/* who has not all of the copy cannot keep it */
+		if (core->sb.slot[s].state == FCLOCK_SLOT_ACTIVE &&
+		    core->copy_length[s] < core->sb.slot[s].length)
+			attached &= ~BIT(s);
+	}
 	ask->kind = FCLOCK_ASK_WISH;
 	ask->flags = joined ? FCLOCK_WISH_JOINED : 0;
-	ask->attached = cpu_to_le16(core->attached);
+	ask->attached = cpu_to_le16(attached);
+	ask->length = cpu_to_le64(core->room);
+	core->told_room = core->room;
 	ask->offline = cpu_to_le16(core->own.failing);
 	ask->complete = cpu_to_le16(fclock_owner_complete(core));
 	memcpy(ask->host, core->cfg.host, sizeof(ask->host));

@@ -101,6 +101,9 @@ static int make_core(struct fclock_volume *v, struct fclock_target *t)
 	cfg->peers = t->args.peer_mask;
 	cfg->networked = t->args.has_listen;
 	cfg->geo = v->geo;
+	v->memory = t->ti->len;
+	v->memory = fclock_room(v, t);
+	cfg->room = fclock_room(v, t);
 	generate_random_uuid(cfg->uuid);
 	cfg->trigger_timeout = t->args.trigger_timeout;
 	cfg->cache_limit = t->args.has_cache_limit ?
@@ -199,9 +202,8 @@ static void free_volume(struct fclock_volume *v)
 	free_percpu(v->hits);
 	kvfree(v->read_sb);
 	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
-		kvfree(v->slot[s].bits);
-		kvfree(v->slot[s].slice_era);
-		kvfree(v->slot[s].slice_split);
+		fclock_free_memory(&v->slot[s].mem);
+		fclock_free_memory(&v->slot[s].spare);
 	}
 	kvfree(v);
 }
@@ -311,9 +313,9 @@ static int __check_reload(struct fclock_target *t, struct fclock_volume *v)
 				t->args.node, v->node);
 		return -EINVAL;
 	}
-	if (v->geo.length != ti->len) {
-		fclock_complain(ti, "length %llu is not the %llu sectors of the running volume",
-				(u64)ti->len, v->geo.length);
+	if (ti->len < fclock_volume_length(v)) {
+		fclock_complain(ti, "length %llu is below the %llu sectors of the running volume",
+				(u64)ti->len, fclock_volume_length(v));
 		return -EINVAL;
 	}
 	if (t->args.has_grain && v->geo.grain != t->args.grain) {
@@ -332,7 +334,8 @@ static int __check_reload(struct fclock_target *t, struct fclock_volume *v)
 				v->manager ? v->cluster : "(none)");
 		return -EINVAL;
 	}
-	return 0;
+	return fclock_check_size(ti, v->origin, "origin") ?:
+		fclock_check_grains(ti, &v->geo) ?: fclock_plan_length(t, v);
 }
 
 /* A reload keeps the volume, once it runs. */
@@ -381,6 +384,7 @@ static struct fclock_volume *__new_volume(struct fclock_target *t)
 	v->networked = t->args.has_listen;
 	v->listen = t->args.listen;
 	v->applied = t->args;
+	v->planned = ti->len;
 	mutex_init(&v->targets_lock);
 	INIT_LIST_HEAD(&v->targets);
 	spin_lock_init(&v->lock);
@@ -461,11 +465,9 @@ static int __check_copy(struct fclock_target *t, struct fclock_volume *v)
 
 	lockdep_assert_held(&volumes_lock);
 	ti->error = "Table does not fit the running volume";
-	if (v->geo.length != ti->len) {
-		fclock_complain(ti, "length %llu is not the %llu sectors of the volume",
-				(u64)ti->len, v->geo.length);
-		return -EINVAL;
-	}
+	r = fclock_check_copy_length(t, v);
+	if (r)
+		return r;
 	if (a->md && (!a->tables || a->md != dm_table_get_md(ti->table))) {
 		fclock_complain(ti, "slot %u already has an fclock-copy on this node",
 				t->map);
@@ -491,14 +493,10 @@ static int __check_copy(struct fclock_target *t, struct fclock_volume *v)
 static int __new_attachment(struct fclock_target *t, struct fclock_volume *v)
 {
 	struct fclock_attachment *a = &v->slot[t->map];
-	const struct fclock_geometry *geo = &v->geo;
+	int r = fclock_make_memory(&a->mem, v, v->memory);
 
-	a->bits = kvcalloc(BITS_TO_LONGS(geo->grains), sizeof(long),
-			   GFP_KERNEL);
-	a->slice_era = kvcalloc(geo->slices, sizeof(u64), GFP_KERNEL);
-	a->slice_split = kvcalloc(geo->slices, sizeof(u32), GFP_KERNEL);
-	if (!a->bits || !a->slice_era || !a->slice_split)
-		return -ENOMEM;
+	if (r)
+		return r;
 	a->md = dm_table_get_md(t->ti->table);
 	a->bdev = t->dev->bdev;
 	return 0;
@@ -506,9 +504,8 @@ static int __new_attachment(struct fclock_target *t, struct fclock_volume *v)
 
 static void __free_attachment(struct fclock_attachment *a)
 {
-	kvfree(a->bits);
-	kvfree(a->slice_era);
-	kvfree(a->slice_split);
+	fclock_free_memory(&a->mem);
+	fclock_free_memory(&a->spare);
 	memset(a, 0, sizeof(*a));
 }
 
@@ -705,18 +702,31 @@ static int __start(struct fclock_volume *v)
 	return 0;
 }
 
-static void __attach(struct fclock_volume *v, unsigned int slot)
+/* The slot appears, or its table is another one. */
+static int __attach(struct fclock_volume *v, const struct fclock_target *t)
 {
-	struct fclock_attachment *a = &v->slot[slot];
+	struct fclock_attachment *a = &v->slot[t->map];
+	u64 length = t->ti->len;
 	unsigned long flags;
+	int r = 0;
 
-	if (a->attached)
-		return;
+	lockdep_assert_held(&volumes_lock);
+	if (a->attached && length == a->length)
+		return 0;
 	spin_lock_irqsave(&v->lock, flags);
-	fclock_core_attach(v->core, slot, a->bits, a->slice_era,
-			   a->slice_split);
+	if (a->attached)
+		r = fclock_core_set_copy(v->core, t->map, length);
+	else
+		fclock_core_attach(v->core, t->map, &a->mem, length);
 	spin_unlock_irqrestore(&v->lock, flags);
+	if (r) {
+		fclock_complain(t->ti, "length %llu is too short for the copy that slot %u has now",
+				length, t->map);
+		return r;
+	}
+	a->length = length;
 	a->attached = true;
+	return 0;
 }
 
 int fclock_volume_resume(struct fclock_target *t)
@@ -727,11 +737,11 @@ int fclock_volume_resume(struct fclock_target *t)
 
 	noio = lock_volumes();
 	if (t->target == FCLOCK_TARGET_A)
-		r = __apply_args(v, t);
+		r = fclock_apply_length(v, t) ?: __apply_args(v, t);
 	if (!r)
 		r = __start(v);
 	if (!r && t->target != FCLOCK_TARGET_A)
-		__attach(v, t->map);
+		r = __attach(v, t);
 	unlock_volumes(noio);
 	return r;
 }

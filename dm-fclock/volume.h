@@ -3,9 +3,9 @@
  * The volume in the kernel: one per metadata device number. It joins the core
  * with the devices, the store on M, the copier and the sockets.
  *
- * volume.c: life and death; check.c: what is refused; actions.c: what the core orders; io.c: bios;
- * table.c: constructor arguments; manager.c: members lists from an engine; status.c; message.c;
- * target.c: dm.
+ * volume.c: life and death; length.c: how long it is; check.c: what is refused;
+ * actions.c: what the core orders; io.c: bios; table.c: constructor arguments;
+ * manager.c: members lists from an engine; status.c; message.c; target.c: dm.
  */
 #ifndef FCLOCK_VOLUME_H
 #define FCLOCK_VOLUME_H
@@ -125,9 +125,9 @@ struct fclock_attachment {
 	struct block_device *bdev;
 	unsigned int tables;		/* of @md that use it */
 	bool attached;			/* fclock_core_attach() was called */
-	unsigned long *bits;
-	u64 *slice_era;
-	u32 *slice_split;
+	u64 length;			/* of its table, sectors; of the last resume */
+	struct fclock_slot_memory mem;
+	struct fclock_slot_memory spare; /* for a longer volume; the core takes it */
 };
 
 /**
@@ -148,6 +148,9 @@ struct fclock_volume {
 	unsigned int origin_tables;
 	struct fclock_attachment slot[FCLOCK_MAX_SLOTS];
 	struct fclock_args applied;	/* those of the last resume */
+	u64 planned;			/* longest table so far */
+	u64 memory;			/* slots have it for a volume that long */
+	u64 covered[FCLOCK_MAX_SLOTS];	/* by M when it was read first; 0: no copy there */
 
 	/* constant while a target uses the volume */
 	dev_t meta_dev;
@@ -155,6 +158,7 @@ struct fclock_volume {
 	unsigned int node;
 	bool networked;
 	struct fclock_addr listen;
+	/* as M was, or is to be formatted: grain and slice stay, the volume may grow */
 	struct fclock_geometry geo;
 	unsigned int grain_shift;
 	struct fclock_core *core;
@@ -181,6 +185,8 @@ struct fclock_volume {
 	u64 gates_seq;			/* lock */
 	u64 gates_done;			/* gate work: last one reported */
 	u32 gates_closed;		/* gate work */
+	/* slots, atomic: A was flushed since the trigger. Cleared behind closed gates */
+	unsigned long image_flushed;
 	ktime_t gate_began;		/* lock: A's gate was asked to close */
 	bool gate_trigger;		/* lock: it was a trigger */
 
@@ -203,6 +209,7 @@ struct fclock_volume {
 
 	const struct fclock_super *super;	/* to write; lock */
 	bool super_format;			/* lock */
+	u64 super_slices;			/* lock: those that M has */
 	unsigned int events;		/* lock */
 	u16 trigger_slots;		/* lock */
 
@@ -222,11 +229,25 @@ void fclock_copy_close(struct fclock_target *t);
 /* Before the first resume nothing is touched; each later one applies t->args. */
 int fclock_volume_resume(struct fclock_target *t);
 
+/* length.c; under volumes_lock, what may refuse logs a sentence and sets ti->error */
+void fclock_free_memory(struct fclock_slot_memory *mem);
+int fclock_make_memory(struct fclock_slot_memory *mem,
+		       const struct fclock_volume *v, u64 length);
+u64 fclock_volume_length(struct fclock_volume *v);
+int fclock_plan_length(struct fclock_target *t, struct fclock_volume *v);
+int fclock_check_copy_length(struct fclock_target *t, struct fclock_volume *v);
+u64 fclock_room(const struct fclock_volume *v, const struct fclock_target *t);
+/* Not under volumes_lock. */
+int fclock_check_blocks(struct fclock_volume *v, u64 length);
+int fclock_apply_length(struct fclock_volume *v, const struct fclock_target *t);
+
 /* check.c; all log a sentence and set ti->error when they refuse */
 int fclock_refuse_overlap(struct dm_target *ti, struct block_device *mine,
 			  struct block_device *other, const char *what);
 int fclock_check_size(struct dm_target *ti, struct block_device *bdev,
 		      const char *what);
+/* Does this machine take so many grains of @geo's? */
+int fclock_check_grains(struct dm_target *ti, const struct fclock_geometry *geo);
 /* @limit: of a logical block, bytes */
 int fclock_check_kind(struct dm_target *ti, struct block_device *bdev,
 		      unsigned int limit, const char *what);

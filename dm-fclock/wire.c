@@ -240,7 +240,9 @@ static bool fclock_wire_hello_ok(const struct fclock_wire_hello *p,
 	if (refusal > (welcome ? FCLOCK_WIRE_MAX_ERRNO : 0) ||
 	    !fclock_wire_list_ok(p->epoch, p->members))
 		return false;
-	if (!refusal && (!p->length || !is_power_of_2(grain) ||
+	if (!refusal && (!p->length ||
+			 le64_to_cpu(p->room) < le64_to_cpu(p->length) ||
+			 !is_power_of_2(grain) ||
 			 grain < FCLOCK_MIN_GRAIN || grain > FCLOCK_MAX_GRAIN))
 		return false;
 	return fclock_wire_key_ok(le16_to_cpu(p->flags), p->nonce) &&
@@ -257,16 +259,19 @@ static bool fclock_wire_ask_ok(const struct fclock_wire_ask *p)
 
 	/* The rest of the fields belongs to a wish. */
 	if (p->flags || p->attached || p->offline || p->complete ||
-	    !fclock_zero(p->host, sizeof(p->host)))
+	    !fclock_zero(p->host, sizeof(p->host)) ||
+	    !fclock_zero(p->copy, sizeof(p->copy)))
 		return false;
 	switch (p->kind) {
 	case FCLOCK_ASK_COPY_RATE:
-		return p->slots;
+		return p->slots && !p->length;
 	case FCLOCK_ASK_TRIGGER:
 	case FCLOCK_ASK_STOP:
-		return p->slots && !p->rate;
+		return p->slots && !p->rate && !p->length;
+	case FCLOCK_ASK_RESIZE:
+		return !p->slots && !p->rate && p->length;
 	case FCLOCK_ASK_CANCEL:
-		return !p->slots && !p->rate;
+		return !p->slots && !p->rate && !p->length;
 	}
 	return false;
 }
@@ -298,9 +303,11 @@ static bool fclock_wire_prepare_ok(const struct fclock_wire_prepare *p)
 	case FCLOCK_STOP:
 	case FCLOCK_OFFLINE:
 	case FCLOCK_COPY_RATE:
-		return p->slots;
+		return p->slots && !p->length;
 	case FCLOCK_VIEW:
-		return !p->slots;
+		return !p->slots && !p->length;
+	case FCLOCK_RESIZE:
+		return !p->slots && p->length;
 	}
 	return false;
 }

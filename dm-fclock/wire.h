@@ -12,7 +12,7 @@
 #include "ondisk.h"
 
 #define FCLOCK_WIRE_MAGIC	0x66636c6b	/* "fclk" */
-#define FCLOCK_WIRE_VERSION	2		/* also names the placement hash */
+#define FCLOCK_WIRE_VERSION	3		/* also names the placement hash */
 #define FCLOCK_TAG_LEN		16
 
 enum fclock_msg_type {
@@ -126,7 +126,7 @@ struct fclock_wire_hello {
 	u8 peer_id;			/* whom the sender believes to speak to */
 	__le32 refusal;			/* WELCOME: 0 accepted, else a positive errno */
 	u8 uuid[FCLOCK_UUID_LEN];	/* zero: M was not formatted when the sender looked */
-	__le64 length;			/* sectors */
+	__le64 length;			/* of the volume as the sender knows it, sectors */
 	__le32 grain;			/* sectors */
 	__le32 trigger_timeout;		/* ms */
 	__le64 epoch;
@@ -138,9 +138,11 @@ struct fclock_wire_hello {
 	__le16 locks;			/* shared locks that an owner keeps for the receiver */
 	char host[FCLOCK_HOST_LEN];
 	u8 nonce[FCLOCK_NONCE_LEN];	/* HELLO: zero without a key; WELCOME: zero */
+	__le64 room;			/* longest volume that the sender can run, sectors */
 };
 
-static_assert(sizeof(struct fclock_wire_hello) == 136);
+static_assert(offsetof(struct fclock_wire_hello, room) == 136);
+static_assert(sizeof(struct fclock_wire_hello) == 144);
 
 #define FCLOCK_HELLO_KEY	0x1	/* sender has a key and demands one */
 
@@ -155,6 +157,7 @@ enum fclock_ask_kind {
 	/* header.id: of the ask that nobody waits for any more */
 	FCLOCK_ASK_CANCEL	= 4,
 	FCLOCK_ASK_COPY_RATE	= 5,
+	FCLOCK_ASK_RESIZE	= 6,
 };
 
 #define FCLOCK_WISH_JOINED	0x1	/* wants to be a participant (clear: to leave) */
@@ -169,10 +172,14 @@ struct fclock_wire_ask {
 	u8 pad[2];
 	__le32 rate;			/* COPY_RATE: KiB/s, 0: off */
 	char host[FCLOCK_HOST_LEN];	/* WISH */
+	/* WISH: longest volume that the sender can run; RESIZE: of the volume; sectors */
+	__le64 length;
+	__le64 copy[FCLOCK_MAX_SLOTS];	/* WISH: of the copies' tables, 0: not attached */
 };
 
 static_assert(offsetof(struct fclock_wire_ask, rate) == 12);
-static_assert(sizeof(struct fclock_wire_ask) == 48);
+static_assert(offsetof(struct fclock_wire_ask, length) == 48);
+static_assert(sizeof(struct fclock_wire_ask) == 184);
 
 #define FCLOCK_ANSWER_TEXT	120
 struct fclock_wire_answer {
@@ -189,6 +196,7 @@ enum fclock_transition_kind {
 	FCLOCK_OFFLINE		= 3,
 	FCLOCK_VIEW		= 4,
 	FCLOCK_COPY_RATE	= 5,
+	FCLOCK_RESIZE		= 6,
 };
 
 /*
@@ -204,9 +212,11 @@ struct fclock_wire_prepare {
 	u8 pad;
 	__le16 slots;
 	__le32 pad2;
+	__le64 length;			/* RESIZE: of the volume to come, sectors */
 };
 
-static_assert(sizeof(struct fclock_wire_prepare) == 16);
+static_assert(offsetof(struct fclock_wire_prepare, length) == 16);
+static_assert(sizeof(struct fclock_wire_prepare) == 24);
 
 /* RESUME and ABORT: a whole superblock block, as on M. */
 
@@ -257,6 +267,9 @@ int fclock_wire_decode_header(const void *buf, struct fclock_msg *msg);
  * target and kind, kind SHARED only on a slot; ASK and PREPARE: known kinds, number neither
  * 0 nor the greatest; ANSWER and host texts: NUL-terminated). Superblocks are left to
  * fclock_super_decode(). Unused pads must be zero.
+ *
+ * The transport gives the longest volume that this node can run: a peer may know
+ * of a longer one than is adopted here, and core.c looks again by that.
  */
 int fclock_wire_check_payload(const struct fclock_msg *msg, const void *payload,
 			      u64 grains);

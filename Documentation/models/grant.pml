@@ -28,7 +28,8 @@
  * every I/O must have gone.
  *
  * Invariants of DESIGN.md section 2: 2 (durable before use), 3 (a confirmation is true
- * until its generation ends), 4 (no split under a reader), 6 (fence first).
+ * until its generation ends), 4 (no split under a reader), 5 (nothing of a generation
+ * that ends is on its way), 6 (fence first).
  */
 #ifndef TRANSITIONS
 #define TRANSITIONS 1
@@ -321,7 +322,9 @@ end:	do
 		:: f_type == PREPARE ->
 			prepare(c, f_id, f_state);
 			if
+#ifndef BUG_GRANT_IN_PREPARE
 			:: prep[c] == f_id && !said[c] -> drop_requests(c)
+#endif
 			:: else
 			fi
 		:: else -> client_adopt(c, f_id, f_state)
@@ -630,6 +633,7 @@ inline durable(t)
 	:: preparing && t == RESUME && is_trigger ->
 		/* invariant 5 */
 		assert(!reading[1] && !reading[2]);
+		assert(!(split == COPYING || split == COMMITTING));
 		m_gen = number;
 		over = false
 	:: else

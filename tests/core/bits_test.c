@@ -21,6 +21,7 @@ static struct fclock_core *large_core(void)
 	core->cfg.node = 1;
 	core->sb.owners = 1;
 	core->sb.slot[0].generation = 7;
+	core->sb.slot[0].length = GRAINS * 8;
 	core->sb.geo = (struct fclock_geometry) {
 		.length = GRAINS * 8, .grain = 8, .slice = SLICE,
 		.grains = GRAINS, .slices = SLICES,
@@ -98,12 +99,69 @@ static void test_loaded(struct fclock_core *core)
 	kfree(load);
 }
 
+/* The run around @grain, one by one. */
+static bool right_run(struct fclock_core *core, u16 slots, u64 grain)
+{
+	u64 first = grain, last = grain, f, l;
+
+	while (first && fclock_all_split(core, slots, first - 1))
+		first--;
+	while (last < 4 * SLICE - 1 && fclock_all_split(core, slots, last + 1))
+		last++;
+	fclock_split_run(core, slots, grain, &f, &l);
+	if (f == first && l == last)
+		return true;
+	printf("# grain %llu: %llu..%llu, not %llu..%llu\n",
+	       (unsigned long long)grain, (unsigned long long)f,
+	       (unsigned long long)l, (unsigned long long)first,
+	       (unsigned long long)last);
+	return false;
+}
+
+/* Runs of two slots begin and end anywhere, in words and in slices. */
+static void test_runs(struct fclock_core *core)
+{
+	struct fclock_owned_slot *os = core->own.slot;
+	u64 g, hole, seed = 1;
+	bool right = true;
+	unsigned int i;
+
+	core->sb.geo.grains = 4 * SLICE;
+	core->sb.geo.slices = 4;
+	os[1].bits = kcalloc(4 * SLICE / BITS_PER_LONG, sizeof(long), GFP_KERNEL);
+	os[1].slice_era = kcalloc(4, sizeof(u64), GFP_KERNEL);
+	os[1].slice_split = kcalloc(4, sizeof(u32), GFP_KERNEL);
+	for (i = 0; i < 2; i++) {
+		fclock_bits_trigger(core, i);
+		for (g = 0; g < 4; g++)
+			fclock_slice_known(core, i, g);
+		for (g = 0, hole = i; g < 4 * SLICE; g++) {
+			if (g != hole) {
+				fclock_bits_set(core, i, g, g);
+				continue;
+			}
+			seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+			hole += 1 + (seed >> 33) % (i ? 700 : 2 * SLICE);
+		}
+	}
+	for (g = 0; g < 4 * SLICE && right; g += 61)
+		right = !fclock_all_split(core, 3, g) || right_run(core, 3, g);
+	for (g = 0; g < 4 * SLICE && right; g += 1021)
+		right = !fclock_all_split(core, 1, g) || right_run(core, 1, g);
+	tap_ok(right, "runs begin and end where they do");
+	kfree(os[1].bits);
+	kfree(os[1].slice_era);
+	kfree(os[1].slice_split);
+	memset(&os[1], 0, sizeof(os[1]));
+}
+
 int main(void)
 {
 	struct fclock_core *core = large_core();
 
 	test_generation(core);
 	test_loaded(core);
+	test_runs(core);
 	free_core(core);
 	return tap_done();
 }

@@ -305,6 +305,9 @@ void array_start(const char *nbd, const uint32_t sectors[DISKS], uint64_t seed)
 	unsigned int i;
 
 	random_state = seed;
+	nr_events = 0;
+	stop = false;
+	memset(held, 0, sizeof(held));
 	memcpy(disk_sectors, sectors, sizeof(disk_sectors));
 	for (i = 0; i < DISKS; i++)
 		start_disk(i, nbd);

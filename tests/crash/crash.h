@@ -5,9 +5,13 @@
  *
  *   array.c	disks with a volatile cache, over nbd; every request is in one log
  *   load.c	three nodes write, trigger, stop, leave, die; what they were told is in the log
+ *   points.c	at which moments
  *   image.c	what may be on the disks when the power fails at a point of the log
  *   judge.c	what a volume that came up on such an image must show
  *   dm.c	device mapper ioctls: a process for each would cost more than the test
+ *
+ * After some failures the volume lives on, on the array and with a log of its own, and the
+ * power fails again at moments of that one: while it comes up, and in what follows.
  */
 #ifndef CRASH_H
 #define CRASH_H
@@ -50,6 +54,7 @@ uint32_t log_mark(void);
 
 /* ---- the array ---- */
 
+/* A new log begins. */
 void array_start(const char *nbd, const uint32_t sectors[DISKS], uint64_t seed);
 void array_preset(unsigned int disk, const void *data);
 /* Of @disk, until told otherwise. What is held ends, or fails, when no more are held. */
@@ -119,12 +124,14 @@ extern struct write_op *writes;
 extern struct flush_op *flushes;
 extern struct slot_op *slot_ops;
 extern uint32_t nr_writes, nr_flushes, nr_slot_ops;
-extern uint32_t formatted;	/* the first node was active */
+extern uint32_t formatted;	/* the first node was active; 0: before the log */
 extern uint32_t fenced, fenced_end; /* an owner had died, nobody could flush M */
 extern uint32_t fenced_active;	/* slots that went on after that */
 
 /* @rounds of things that happen, in each about @nr writes of each of six writers. */
 void load_run(uint64_t seed, unsigned int rounds, unsigned int nr);
+/* After a power failure: @nodes of them come up, write, trigger, stop and leave. */
+void load_again(uint64_t seed, unsigned int nodes, unsigned int nr);
 
 /* Write number @stamp of @target is in @count sectors from @sector. */
 void stamp_fill(void *buf, uint32_t sector, uint32_t count, unsigned int target,
@@ -141,12 +148,27 @@ enum keep { KEEP_NONE, KEEP_ALL, KEEP_WRITES, KEEP_SECTORS };
  * struct crash_point - what survives
  * @at: the log's entries before this one happened
  * @keep: per disk, of what was not flushed
+ * @torn: the superblock that is being written is to look newer than the valid one
+ * @nodes: that come back, and the power fails again; 0: it does not
  */
 struct crash_point {
 	uint32_t at;
 	uint8_t keep[DISKS];
+	bool torn;
+	uint8_t nodes;
 	uint64_t seed;
 };
+
+extern uint32_t nr_ends;		/* of flushes in the log */
+
+/*
+ * In the order of time. @nr: how many, 0: all ends of flushes and half as many others;
+ * after @lives more the power fails again. @m: M when the log began.
+ */
+struct crash_point *points_choose(unsigned int *nr, unsigned int lives,
+				  const uint8_t *m, uint64_t seed);
+/* Of a second life: how it comes up above all. */
+struct crash_point *points_again(unsigned int nr, const uint8_t *m, uint64_t seed);
 
 void image_init(uint8_t *const preset[DISKS]);
 /* Points must not go back. @volatile_writes: how many each disk could lose. */
@@ -155,10 +177,31 @@ void image_make(const struct crash_point *p, uint8_t *const out[DISKS],
 
 /* ---- verdicts ---- */
 
-void judge_init(void);
+/**
+ * struct base - what was there when the log began, and is durable
+ * @first_write: the first one of the log
+ * @super: state number of the newest superblock
+ * @a: A
+ * @state: of a slot, "active" also when it is complete
+ * @copy: what it showed when it was active
+ */
+struct base {
+	uint32_t first_write;
+	uint64_t super;
+	const uint8_t *a;
+	struct {
+		char state[16];
+		uint64_t generation;
+		uint8_t *copy;
+	} slot[SLOTS];
+};
+
+void judge_init(const struct base *base);
 /* The first: a sentence about what is wrong, else NULL. */
 const char *judge_refusal(uint32_t at);
 const char *judge_super(uint32_t at, const uint8_t *m);
+/* State number of the newest superblock. @torn: something else looks newer. */
+uint64_t super_newest(const uint8_t *m, bool *torn);
 const char *judge_slot(uint32_t at, unsigned int slot, const char *state,
 		       uint64_t generation);
 const char *judge_origin(uint32_t at, const void *a);

@@ -17,8 +17,11 @@ void image_init(uint8_t *const preset[DISKS])
 {
 	unsigned int d;
 
+	done = 0;
 	for (d = 0; d < DISKS; d++) {
-		durable[d] = zalloc(disk_sectors[d] * SECTOR);
+		cached[d].nr = 0;
+		if (!durable[d])
+			durable[d] = zalloc(disk_sectors[d] * SECTOR);
 		memcpy(durable[d], preset[d], disk_sectors[d] * SECTOR);
 	}
 }

@@ -7,8 +7,13 @@
  * last one that a flush covered, nothing that had not begun. What a copy may hold:
  * what A had at the trigger, nothing that began after the trigger had returned, and
  * nothing older than the last write that had ended before it was called, save
- * where the failure took that write from A as well; or what was written through the
- * copy since. And it is one cut: who holds a write holds all that ended before it began.
+ * where the failure took that write from A as well, and the copy had not been flushed
+ * either; or what was written through the copy since. And it is one cut: who holds a
+ * write holds all that ended before it began.
+ *
+ * When the power fails again (struct base) what stood on the disks after the first failure
+ * is durable, and what a copy showed then it shows for good, but for what was written
+ * through it since.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +23,10 @@
 /* Writes of one sector of one target, in order; number 0 is what stood there first. */
 static struct history {
 	uint32_t *write;
-	uint32_t nr, room;
+	uint32_t nr, room, first;
 } history[TARGETS][LENGTH];
 
+static const struct base *base;
 static char text[256];
 
 static void add(struct history *h, uint32_t write)
@@ -34,11 +40,20 @@ static void add(struct history *h, uint32_t write)
 	h->write[h->nr++] = write;
 }
 
-void judge_init(void)
+void judge_init(const struct base *b)
 {
+	unsigned int target;
 	uint32_t w, i;
 
-	for (w = 0; w < nr_writes; w++)
+	base = b;
+	for (i = 0; i < LENGTH; i++) {
+		for (target = 0; target < TARGETS; target++)
+			history[target][i].nr = 0;
+		if (!stamp_read(base->a + i * SECTOR, i, &target,
+				&history[0][i].first))
+			die("A has no stamps");
+	}
+	for (w = base->first_write; w < nr_writes; w++)
 		for (i = 0; i < writes[w].count; i++)
 			add(&history[writes[w].target][writes[w].sector + i], w);
 }
@@ -81,15 +96,29 @@ static uint64_t super_state(const uint8_t *block)
 	return crc == sum ? state : 0;
 }
 
+uint64_t super_newest(const uint8_t *m, bool *torn)
+{
+	uint64_t newest = 0, state, looks = 0;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++, m += SUPER_BLOCK) {
+		state = super_state(m);
+		newest = state > newest ? state : newest;
+		memcpy(&state, m + SUPER_STATE, sizeof(state));
+		looks = state > looks ? state : looks;
+	}
+	*torn = looks > newest;
+	return newest;
+}
+
 /* A superblock whose write has ended stays, or a newer one. */
 const char *judge_super(uint32_t at, const uint8_t *m)
 {
-	uint64_t want = 0, got, state = super_state(m);
+	uint64_t want = base->super, got, state;
+	bool torn;
 	uint32_t i;
 
-	got = super_state(m + SUPER_BLOCK);
-	if (state > got)
-		got = state;
+	got = super_newest(m, &torn);
 	for (i = 0; i < at; i++) {
 		const struct event *e = &events[i];
 
@@ -128,8 +157,8 @@ static bool same_state(const char *want, const char *got)
 const char *judge_slot(uint32_t at, unsigned int slot, const char *state,
 		       uint64_t generation)
 {
-	const char *want = "idle";
-	uint64_t last = 0;
+	const char *want = base->slot[slot].state;
+	uint64_t last = base->slot[slot].generation;
 	bool may_fail = false;
 	uint32_t i;
 
@@ -210,7 +239,7 @@ static uint32_t place(const struct history *h, uint32_t stamp)
 {
 	uint32_t i;
 
-	if (!stamp)
+	if (stamp == h->first)
 		return 0;
 	for (i = 0; i < h->nr; i++)
 		if (h->write[i] == stamp - 1)
@@ -245,7 +274,7 @@ const char *judge_origin(uint32_t at, const void *a)
 				&target, &stamp))
 			return complain("A", sector, 0, 0, "no stamp");
 		n = target ? NEVER : place(h, stamp);
-		if (n == NEVER || (stamp && writes[stamp - 1].begin >= at))
+		if (n == NEVER || (n && writes[stamp - 1].begin >= at))
 			return complain("A", sector, target, stamp,
 					"nobody wrote that");
 		if (n < last_ended(h, flushed[0]))
@@ -258,6 +287,13 @@ const char *judge_origin(uint32_t at, const void *a)
 static uint32_t min32(uint32_t a, uint32_t b)
 {
 	return a < b ? a : b;
+}
+
+/* Up to when A's writes before the trigger @op are safe in the copy @slot. */
+static uint32_t image_safe(const struct slot_op *op, unsigned int slot,
+			   const uint32_t flushed[TARGETS])
+{
+	return flushed[1 + slot] > op->end ? NEVER : flushed[0];
 }
 
 /* What was written through the copy since the trigger @op and is safe: 0: nothing. */
@@ -313,14 +349,45 @@ static const char *judge_sector(uint32_t at, const struct slot_op *op,
 	n = place(h, stamp);
 	if (n == NEVER)
 		return complain(what, sector, target, stamp, "nobody wrote that");
-	if (stamp && writes[stamp - 1].begin > min32(op->end, at))
+	if (n && writes[stamp - 1].begin > min32(op->end, at))
 		return complain(what, sector, target, stamp,
 				"it began after the trigger");
-	if (n < min32(last_ended(h, op->begin), last_ended(h, flushed[0])))
+	if (n < min32(last_ended(h, op->begin),
+		      last_ended(h, image_safe(op, slot, flushed))))
 		return complain(what, sector, target, stamp,
 				"a later one is before the trigger");
-	if (stamp && writes[stamp - 1].begin > *cut)
+	if (n && writes[stamp - 1].begin > *cut)
 		*cut = writes[stamp - 1].begin;
+	return NULL;
+}
+
+/* It was triggered before the log began. */
+static const char *judge_kept(uint32_t at, unsigned int slot, const void *b,
+			      const char *what)
+{
+	static const struct slot_op op;
+	uint32_t flushed[TARGETS], sector, stamp, floor;
+	unsigned int target, own = 1 + slot;
+	const char *wrong;
+	size_t offset;
+
+	find_flushed(at, flushed);
+	for (sector = 0; sector < LENGTH; sector++) {
+		offset = sector * SECTOR;
+		floor = copy_floor(&history[own][sector], &op, flushed[own]);
+		if (!floor && !memcmp((const char *)b + offset,
+				      base->slot[slot].copy + offset, SECTOR))
+			continue;
+		if (!stamp_read((const char *)b + offset, sector, &target, &stamp))
+			return complain(what, sector, 0, 0, "no stamp");
+		if (target != own)
+			return complain(what, sector, target, stamp, floor ?
+					"a write through the copy was flushed" :
+					"it held something else after the first failure");
+		wrong = judge_own(target, &op, at, sector, stamp, floor, what);
+		if (wrong)
+			return wrong;
+	}
 	return NULL;
 }
 
@@ -334,6 +401,8 @@ const char *judge_copy(uint32_t at, unsigned int slot, uint64_t generation,
 	char what[32];
 
 	snprintf(what, sizeof(what), "slot %u", slot);
+	if (generation == base->slot[slot].generation)
+		return judge_kept(at, slot, b, what);
 	if (!op)
 		return "nobody triggered this generation";
 	find_flushed(at, flushed);
@@ -352,7 +421,8 @@ const char *judge_copy(uint32_t at, unsigned int slot, uint64_t generation,
 		const struct history *h = &history[0][sector];
 
 		n = stamps[sector] == NEVER ? NEVER : place(h, stamps[sector]);
-		if (n < min32(last_ended(h, cut), last_ended(h, flushed[0])))
+		if (n < min32(last_ended(h, cut),
+			      last_ended(h, image_safe(op, slot, flushed))))
 			return complain(what, sector, 0, stamps[sector],
 					"not one cut: it lacks a write that ended before one it holds began");
 	}

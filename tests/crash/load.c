@@ -3,7 +3,7 @@
  * Three nodes in this kernel, each with device numbers of its own over the array:
  * they write stamped sectors to A and through the copies, flush, trigger, stop,
  * leave, come back, and are fenced while they own. What they were told, and when, is
- * kept for the judge.
+ * kept for the judge. After a power failure some of them do so once more.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -410,6 +410,23 @@ static void add_slot_op(const struct slot_op *op)
 	slot_ops[nr_slot_ops++] = *op;
 }
 
+/* What a copy shows is durable when it was flushed, though nothing was written to it. */
+static void sync_copies(uint8_t slots)
+{
+	unsigned int s, node = any_node();
+	char dev[16];
+	int fd;
+
+	for (s = 0; s < SLOTS; s++) {
+		if (!(slots & 1 << s))
+			continue;
+		snprintf(dev, sizeof(dev), "c%u%u", node, s);
+		fd = dm_open(dev);
+		flush(1 + s, fd);
+		close(fd);
+	}
+}
+
 /* Refused at once means that nothing was done. */
 static bool refused(int r)
 {
@@ -445,6 +462,8 @@ static void message(uint8_t kind, uint8_t slots)
 				 NULL, 0);
 	op.ok = true;
 	add_slot_op(&op);
+	if (kind == OP_TRIGGER && rnd(&random_state) % 2)
+		sync_copies(slots);
 }
 
 static void sync_origin(void)
@@ -669,6 +688,21 @@ static void happen(unsigned int what)
 	end_all();
 }
 
+static void end_nodes(void)
+{
+	unsigned int node, d;
+	bool was_up[NODES + 1];
+	char dev[16];
+
+	memcpy(was_up, up, sizeof(up));
+	for (node = 1; node <= NODES; node++)
+		if (was_up[node])
+			node_down(node);
+	for (node = 1; node <= NODES; node++)
+		for (d = 0; was_up[node] && d < DISKS; d++)
+			dm_remove(name(dev, linear[d], node));
+}
+
 void load_run(uint64_t seed, unsigned int rounds, unsigned int nr)
 {
 	unsigned int node, i;
@@ -685,12 +719,36 @@ void load_run(uint64_t seed, unsigned int rounds, unsigned int nr)
 	together();
 	for (i = 0; i < rounds; i++)
 		happen(i);
-	for (node = 1; node <= NODES; node++)
-		node_down(node);
-	for (node = 1; node <= NODES; node++)
-		for (i = 0; i < DISKS; i++) {
-			char dev[16];
+	end_nodes();
+}
 
-			dm_remove(name(dev, linear[i], node));
-		}
+void load_again(uint64_t seed, unsigned int nodes, unsigned int nr)
+{
+	unsigned int node, i;
+	uint8_t slot;
+
+	random_state = seed;
+	per_round = nr;
+	nr_flushes = 0;
+	nr_slot_ops = 0;
+	fenced = 0;
+	fenced_end = 0;
+	slot = 1 << rnd(&random_state) % SLOTS;
+	node = rnd(&random_state) % NODES;
+	for (i = 0; i < nodes; i++) {
+		node = node % NODES + 1;
+		make_linear(node, false, true);
+		node_up(node);
+	}
+	say_members();
+	together();
+	start_all(0, per_round);
+	nap(20000);
+	message(OP_TRIGGER, slot);
+	end_all();
+	start_all(0, per_round / 2);
+	nap(20000);
+	message(OP_STOP, slot);
+	end_all();
+	end_nodes();
 }

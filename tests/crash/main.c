@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- *   crash run SEED ROUNDS WRITES POINTS NBD RAM
+ *   crash run SEED ROUNDS WRITES POINTS LIVES AGAIN NBD RAM
  *
  * Runs a cluster over an array on NBD0.. (nbd devices that nobody uses), then
  * cuts the power at POINTS moments (0: at the end of every flush, and at half as
  * many others): each time the disks RAM0.. (memory disks) get what may be left, one
- * node brings the volume up, and what it shows is judged. Prints what is wrong as
- * comments, and one line of NAME=VALUE figures.
+ * node brings the volume up, and what it shows is judged. After LIVES other failures the
+ * volume comes up and is used on the array, and that log is cut at AGAIN moments in the
+ * same way. Prints what is wrong as comments, and one line of NAME=VALUE figures.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include "crash.h"
@@ -22,18 +25,22 @@
 #define SUPER_SECTORS	128		/* before the bitmap blocks */
 #define SLICE_SECTORS	128		/* a bitmap block for each slot */
 #define CHUNK		128u		/* of a large write, sectors */
-#define MANY		1000		/* points at least, when no number is given */
 #define COMPLAINTS	10
+#define TEARS		64		/* attempts to tear a superblock */
+#define WRITES_AGAIN	6		/* of a writer, in a second life */
 
-static const char *ram;
+static const char *nbd, *ram;
 static int ram_fd[DISKS];
 static uint8_t *preset[DISKS], *image[DISKS], *seen[SLOTS], *buffer;
 static uint64_t random_state;
 
 static struct figures {
-	unsigned int points, flushes, bad, refused, active, complete, idle,
-		     offline, overwritten, lossy[DISKS];
-} count;
+	unsigned int points, bad, refused, active, complete, idle, offline,
+		     overwritten, lossy[DISKS], lives, again, torn;
+} *count;				/* of all lives */
+
+/* What the volume found in this life, and what its next one will. */
+static struct base base, next;
 
 /* ---- the rest ---- */
 
@@ -82,157 +89,30 @@ void *zalloc(size_t size)
 	return p;
 }
 
-/* ---- points ---- */
-
-static int by_time(const void *a, const void *b)
-{
-	const struct crash_point *p = a, *q = b;
-
-	return p->at < q->at ? -1 : p->at > q->at;
-}
-
-static void choose_fate(struct crash_point *p)
-{
-	unsigned int d, one = rnd(&random_state) % DISKS;
-
-	p->seed = rnd(&random_state);
-	switch (rnd(&random_state) % 4) {
-	case 0:				/* the whole cache of one disk */
-		for (d = 0; d < DISKS; d++)
-			p->keep[d] = d == one ? KEEP_NONE : KEEP_ALL;
-		break;
-	case 1:				/* or that of all others */
-		for (d = 0; d < DISKS; d++)
-			p->keep[d] = d == one ? KEEP_ALL : KEEP_NONE;
-		break;
-	default:
-		for (d = 0; d < DISKS; d++)
-			p->keep[d] = rnd(&random_state) % 4;
-	}
-	/* under a superblock that is being written: torn */
-	if (p->at < nr_events && events[p->at].fua && rnd(&random_state) & 1)
-		p->keep[events[p->at].disk] = KEEP_SECTORS;
-}
-
-/*
- * Ends of flushes of a disk which make something durable, and of writes with FUA,
- * which are superblocks: before it nothing is certain, after it something is. A class of
- * their own for superblocks that can be torn.
- */
-static struct ends {
-	uint32_t *at, nr;
-} ends[DISKS + 1];
-
-/* Does the write change more than one sector of what the last one put there? */
-static bool can_be_torn(const struct event *e)
-{
-	static const struct event *last[LENGTH];
-	const struct event *old = last[e->sector % LENGTH];
-	uint32_t i, changed = 0;
-
-	last[e->sector % LENGTH] = e;
-	for (i = 0; old && old->count == e->count && i < e->count; i++)
-		changed += !!memcmp(old->data + i * SECTOR,
-				    e->data + i * SECTOR, SECTOR);
-	return changed > 1;
-}
-
-static void find_ends(void)
-{
-	uint32_t *wrote = zalloc(nr_events * sizeof(*wrote));
-	uint32_t last[DISKS] = { 0 }, covered[DISKS] = { 0 }, i;
-	unsigned int d;
-
-	for (d = 0; d <= DISKS; d++)
-		ends[d].at = zalloc(nr_events * sizeof(*ends[d].at));
-	for (i = 0; i < nr_events; i++) {
-		const struct event *e = &events[i];
-
-		d = e->disk;
-		if (e->kind == EV_FLUSH)
-			wrote[i] = last[d];
-		if (e->kind == EV_WROTE)
-			last[d] = i;
-		if (e->kind == EV_FLUSHED && wrote[e->ref] >= covered[d]) {
-			covered[d] = e->ref;
-			ends[d].at[ends[d].nr++] = i;
-		} else if (e->kind == EV_WROTE && e->fua && !e->failed) {
-			d = can_be_torn(&events[e->ref]) ? DISKS : d;
-			ends[d].at[ends[d].nr++] = i;
-		}
-	}
-	for (d = 0; d <= DISKS; d++)
-		count.flushes += ends[d].nr;
-	free(wrote);
-}
-
-static uint32_t any_end(void)
-{
-	const struct ends *e;
-
-	do {
-		e = &ends[rnd(&random_state) % (DISKS + 1)];
-	} while (!e->nr);
-	return e->at[rnd(&random_state) % e->nr];
-}
-
-static uint32_t any_time(unsigned int i)
-{
-	switch (i % 8) {
-	case 0:
-	case 1:
-		return any_end() + 1;
-	case 2:				/* M is being formatted, or just was */
-		return rnd(&random_state) % (slot_ops[0].begin + 1);
-	case 3:				/* a message was answered */
-		return slot_ops[rnd(&random_state) % nr_slot_ops].end + 1;
-	case 4:				/* another owner begins */
-		if (fenced < fenced_end)
-			return fenced + rnd(&random_state) % (fenced_end - fenced);
-	}
-	return rnd(&random_state) % (nr_events + 1);
-}
-
-/* Half of them in front of such an end, the others at any time. */
-static struct crash_point *choose_points(unsigned int *nr)
-{
-	struct crash_point *p;
-	unsigned int d, i, n = 0;
-
-	find_ends();
-	if (!count.flushes || !nr_slot_ops)
-		die("nothing was logged");
-	p = zalloc((*nr + 2 * count.flushes + MANY) * sizeof(*p));
-	for (d = 0; !*nr && d <= DISKS; d++)
-		for (i = 0; i < ends[d].nr; i++)
-			p[n++].at = ends[d].at[i];
-	if (!*nr)
-		*nr = n + n / 2 > MANY ? n + n / 2 : MANY;
-	while (n < *nr / 2)
-		p[n++].at = any_end();
-	for (i = 0; n < *nr; n++, i++)
-		p[n].at = any_time(i);
-	for (i = 0; i < n; i++)
-		choose_fate(&p[i]);
-	qsort(p, n, sizeof(*p), by_time);
-	return p;
-}
-
 /* ---- one failure ---- */
 
 static const struct crash_point *point;
+static char before[64];			/* the first failure of a second life */
+
+static void print_point(char *text, size_t size)
+{
+	static const char keep[] = "-aws";
+	unsigned int d, n;
+
+	n = snprintf(text, size, "at %u of %u, keep ", point->at, nr_events);
+	for (d = 0; d < DISKS && n + 1 < size; d++)
+		n += snprintf(text + n, size - n, "%c", keep[point->keep[d]]);
+}
 
 static void wrong(const char *what)
 {
-	static const char keep[] = "-aws";
-	unsigned int d;
+	char text[64];
 
-	if (count.bad++ >= COMPLAINTS)
+	if (count->bad++ >= COMPLAINTS)
 		return;
-	printf("# power lost at %u of %u, keep ", point->at, nr_events);
-	for (d = 0; d < DISKS; d++)
-		printf("%c", keep[point->keep[d]]);
-	printf(": %s\n", what);
+	print_point(text, sizeof(text));
+	printf("# power lost %s%s%s: %s\n", before, *before ? ", then " : "",
+	       text, what);
 }
 
 static void write_images(void)
@@ -355,25 +235,26 @@ static bool check_slot(unsigned int slot, int fd)
 			      NULL, 0);
 	bad = judge_slot(point->at, slot, state, generation);
 	if (!bad && (!strcmp(state, "idle") || !strcmp(state, "offline"))) {
-		count.idle += !strcmp(state, "idle");
-		count.offline += !strcmp(state, "offline");
+		count->idle += !strcmp(state, "idle");
+		count->offline += !strcmp(state, "offline");
 		if (read_all(fd, buffer))
 			bad = "a copy without a content answers reads";
 	} else if (!bad) {
-		count.active++;
-		count.complete += !strcmp(state, "complete");
+		count->active++;
+		count->complete += !strcmp(state, "complete");
 		if (!read_all(fd, seen[slot]) || !read_all(fd, buffer))
 			bad = "a copy cannot be read";
 		else if (memcmp(seen[slot], buffer, LENGTH * SECTOR))
 			bad = "two reads of a copy differ";
 		else
 			bad = judge_copy(point->at, slot, generation, buffer);
-		if (!bad)
-			return true;
 	}
 	if (bad)
 		wrong(bad);
-	return false;
+	strcpy(next.slot[slot].state, strcmp(state, "complete") ? state : "active");
+	next.slot[slot].generation = generation;
+	memcpy(next.slot[slot].copy, seen[slot], LENGTH * SECTOR);
+	return !bad && strcmp(state, "idle") && strcmp(state, "offline");
 }
 
 /* A copy that ended can be begun anew. */
@@ -394,7 +275,7 @@ static void check_use(int fd, const int copy[SLOTS], bool active[SLOTS])
 {
 	uint32_t sector, s;
 
-	count.overwritten++;
+	count->overwritten++;
 	if (!read_all(fd, buffer))
 		wrong("A cannot be read");
 	for (s = 0; s < SLOTS; s++)
@@ -429,42 +310,114 @@ static void check_volume(void)
 		active[s] = check_slot(s, copy[s]);
 	}
 	/* before the first trigger there is little else to see */
-	if (point->at <= slot_ops[0].begin || rnd(&random_state) % 4 == 0)
+	if ((point->at <= slot_ops[0].begin && !active[0] && !active[1]) ||
+	    rnd(&random_state) % 4 == 0)
 		check_use(origin, copy, active);
 }
 
-static void fail_power(const struct crash_point *p)
+static void make_image(struct crash_point *p)
 {
-	unsigned int node = rnd(&random_state) % NODES + 1, d, s;
+	unsigned int d, tries = p->torn ? TEARS : 1;
 	uint32_t lost[DISKS];
-	const char *bad;
-	int r;
+	bool torn;
 
-	point = p;
-	count.points++;
-	image_make(p, image, lost);
+	do {
+		image_make(p, image, lost);
+		next.super = super_newest(image[DISK_M], &torn);
+	} while (--tries && !torn && rnd(&p->seed));
+	count->torn += torn;
 	for (d = 0; d < DISKS; d++)
-		count.lossy[d] += lost[d] && p->keep[d] != KEEP_ALL;
-	bad = judge_super(p->at, image[DISK_M]);
-	if (bad)
-		wrong(bad);
-	write_images();
-	r = bring_up_origin(node);
-	if (r) {
-		bad = judge_refusal(p->at);
+		count->lossy[d] += lost[d] && p->keep[d] != KEEP_ALL;
+}
+
+/* Does the volume come up? */
+static bool bring_up(void)
+{
+	const char *bad;
+	unsigned int s;
+
+	if (bring_up_origin(rnd(&random_state) % NODES + 1)) {
+		bad = judge_refusal(point->at);
 		if (bad)
 			wrong(bad);
-		count.refused++;
-		park();
-		return;
+		count->refused++;
+		return false;
 	}
 	for (s = 0; s < SLOTS; s++)
 		bring_up_copy(s);
 	if (wait_ready())
+		return true;
+	wrong("the volume does not come up");
+	return false;
+}
+
+/* Is all as it should be? */
+static bool fail_power(struct crash_point *p)
+{
+	unsigned int were_bad = count->bad;
+	const char *bad;
+	bool up;
+
+	point = p;
+	make_image(p);
+	bad = judge_super(p->at, image[DISK_M]);
+	if (bad)
+		wrong(bad);
+	write_images();
+	up = bring_up();
+	if (up)
 		check_volume();
-	else
-		wrong("the volume does not come up");
 	park();
+	return up && count->bad == were_bad;
+}
+
+/* ---- a second life ---- */
+
+static void live_again(const struct crash_point *p, unsigned int nr)
+{
+	uint32_t sectors[DISKS];
+	struct crash_point *points;
+	unsigned int d;
+
+	print_point(before, sizeof(before));
+	formatted = judge_refusal(p->at) ? 0 : NEVER;
+	memcpy(sectors, disk_sectors, sizeof(sectors));
+	array_start(nbd, sectors, rnd(&random_state));
+	for (d = 0; d < DISKS; d++) {
+		memcpy(preset[d], image[d], disk_sectors[d] * SECTOR);
+		array_preset(d, preset[d]);
+	}
+	base = next;
+	base.first_write = nr_writes;
+	for (d = 0; d < SLOTS; d++)
+		next.slot[d].copy = zalloc(LENGTH * SECTOR);
+	load_again(rnd(&random_state), p->nodes, WRITES_AGAIN);
+	array_stop();
+	judge_init(&base);
+	image_init(preset);
+	points = points_again(nr, preset[DISK_M], rnd(&random_state));
+	for (d = 0; d < nr; d++) {
+		fail_power(&points[d]);
+		count->again++;
+	}
+}
+
+/* In a process of its own: the log of the first life stays as it is. */
+static void fork_life(const struct crash_point *p, unsigned int nr)
+{
+	pid_t child;
+	int status;
+
+	fflush(stdout);
+	child = fork();
+	if (!child) {
+		live_again(p, nr);
+		fflush(stdout);
+		_exit(0);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child || status)
+		die("a second life ended early");
+	count->lives++;
 }
 
 /* ---- all ---- */
@@ -488,46 +441,57 @@ static void prepare(void)
 		if (ram_fd[d] < 0)
 			die("%s: %s", path, strerror(errno));
 	}
-	for (d = 0; d < SLOTS; d++)
+	for (d = 0; d < SLOTS; d++) {
 		seen[d] = zalloc(LENGTH * SECTOR);
+		strcpy(base.slot[d].state, "idle");
+		next.slot[d].copy = zalloc(LENGTH * SECTOR);
+	}
 	buffer = zalloc(LENGTH * SECTOR);
+	base.a = preset[DISK_A];
+	next.a = preset[DISK_A];
+	count = mmap(NULL, sizeof(*count), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (count == MAP_FAILED)
+		die("memory");
 }
 
-static void report(uint64_t began, uint64_t recorded)
+static void report(uint64_t began, uint64_t recorded, uint64_t again)
 {
 	unsigned int d;
 
-	printf("events=%u writes=%u slot_ops=%u record_ms=%llu points=%u flushes=%u check_ms=%llu refused=%u active=%u complete=%u idle=%u offline=%u overwritten=%u fenced_active=%u",
+	printf("events=%u writes=%u slot_ops=%u record_ms=%llu points=%u flushes=%u check_ms=%llu refused=%u active=%u complete=%u idle=%u offline=%u overwritten=%u fenced_active=%u lives=%u again=%u torn=%u again_ms=%llu",
 	       nr_events, nr_writes, nr_slot_ops,
-	       (unsigned long long)(recorded - began), count.points,
-	       count.flushes, (unsigned long long)(now_ms() - recorded),
-	       count.refused, count.active, count.complete, count.idle, count.offline,
-	       count.overwritten, fenced_active);
+	       (unsigned long long)(recorded - began), count->points,
+	       nr_ends, (unsigned long long)(now_ms() - recorded),
+	       count->refused, count->active, count->complete, count->idle, count->offline,
+	       count->overwritten, fenced_active, count->lives, count->again,
+	       count->torn, (unsigned long long)again);
 	for (d = 0; d < DISKS; d++)
 		printf(" %s=%u", ((const char *[]){ "lossy_a", "lossy_b0",
 						    "lossy_b1", "lossy_m" })[d],
-		       count.lossy[d]);
-	printf(" bad=%u\n", count.bad);
+		       count->lossy[d]);
+	printf(" bad=%u\n", count->bad);
 }
 
 int main(int argc, char **argv)
 {
 	uint32_t sectors[DISKS] = { LENGTH, LENGTH, LENGTH };
-	uint64_t seed, began, recorded;
+	uint64_t seed, began, recorded, again = 0;
 	struct crash_point *points;
 	unsigned int nr, i;
 
-	if (argc != 8 || strcmp(argv[1], "run"))
+	if (argc != 10 || strcmp(argv[1], "run"))
 		die("bad arguments");
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	seed = strtoull(argv[2], NULL, 0);
 	nr = atoi(argv[5]);
-	ram = argv[7];
+	nbd = argv[8];
+	ram = argv[9];
 	random_state = seed;
 	/* slices of 4 or of 32 grains, as it fits */
 	sectors[DISK_M] = SUPER_SECTORS + SLICE_SECTORS *
 		(rnd(&random_state) % 2 ? LENGTH / GRAIN / 4 : LENGTH / GRAIN / 32);
-	array_start(argv[6], sectors, rnd(&random_state));
+	array_start(nbd, sectors, rnd(&random_state));
 	prepare();
 	for (i = 0; i < DISKS; i++)
 		array_preset(i, preset[i]);
@@ -535,13 +499,20 @@ int main(int argc, char **argv)
 	load_run(rnd(&random_state), atoi(argv[3]), atoi(argv[4]));
 	array_stop();
 	recorded = now_ms();
-	judge_init();
+	judge_init(&base);
 	image_init(preset);
-	points = choose_points(&nr);
+	points = points_choose(&nr, atoi(argv[6]), preset[DISK_M],
+			       rnd(&random_state));
 	make_devices();
-	for (i = 0; i < nr; i++)
-		fail_power(&points[i]);
+	for (i = 0; i < nr; i++) {
+		count->points++;
+		if (!fail_power(&points[i]) || !points[i].nodes)
+			continue;
+		again -= now_ms();
+		fork_life(&points[i], atoi(argv[7]));
+		again += now_ms();
+	}
 	remove_devices();
-	report(began, recorded);
-	return count.bad != 0;
+	report(began, recorded, again);
+	return count->bad != 0;
 }

@@ -155,14 +155,21 @@ static void make_request(struct input *in, u8 *payload)
 	q->last = cpu_to_le64(min_t(u64, first + (how >> 4), FZ_GRAINS - 1));
 }
 
-static void make_ask(struct input *in, u8 *payload)
+static void make_ask(struct fz *fz, struct input *in, u8 *payload)
 {
 	struct fclock_wire_ask *a = (void *)payload;
+	u8 how;
 
 	memset(a, 0, sizeof(*a));
-	a->kind = in_u8(in) % 5 + 1;
+	a->kind = in_u8(in) % 6 + 1;
 	switch (a->kind) {
+	case FCLOCK_ASK_RESIZE:
+		a->length = cpu_to_le64(in_u8(in) * 16);
+		break;
 	case FCLOCK_ASK_WISH:
+		how = in_u8(in);
+		a->length = cpu_to_le64(how & 1 ? fz->room : how * 8);
+		a->copy[how % 3] = cpu_to_le64(fz->room);
 		a->flags = in_u8(in) & FCLOCK_WISH_JOINED;
 		a->attached = cpu_to_le16(in_u8(in));
 		a->offline = cpu_to_le16(in_u8(in) & in_u8(in));
@@ -187,8 +194,10 @@ static void make_prepare(struct fz *fz, struct input *in, u8 *payload)
 
 	memset(p, 0, sizeof(*p));
 	p->number = cpu_to_le64(number + in_u8(in) % 8);
-	p->kind = in_u8(in) % 5 + 1;
-	if (p->kind != FCLOCK_VIEW)
+	p->kind = in_u8(in) % 6 + 1;
+	if (p->kind == FCLOCK_RESIZE)
+		p->length = cpu_to_le64(in_u8(in) * 16);
+	else if (p->kind != FCLOCK_VIEW)
 		p->slots = cpu_to_le16(in_u8(in) % 8);
 }
 
@@ -244,7 +253,7 @@ static void make_payload(struct fz *fz, unsigned int node, struct input *in,
 		msg->length = sizeof(struct fclock_wire_hello);
 		break;
 	case FCLOCK_ASK:
-		make_ask(in, payload);
+		make_ask(fz, in, payload);
 		msg->length = sizeof(struct fclock_wire_ask);
 		msg->id = in_u8(in);
 		break;
@@ -384,7 +393,7 @@ static void other_super(struct fz *fz, struct input *in)
 	make_super(fz, peer_of(fz, in), in, &sb);
 	fclock_super_encode(&sb, block);
 	if (fclock_super_decode(block, &sb) ||
-	    !fclock_same_geometry(fz->core, &sb))
+	    !fclock_fits(fz->core, &sb))
 		return;
 	/* nobody strikes who takes part and was not left out */
 	if (fclock_is_listed(fz->core) &&

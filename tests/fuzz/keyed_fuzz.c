@@ -122,6 +122,7 @@ static int greet(struct toy *toy, unsigned int node, struct toy_link *l,
 	hello->refusal = cpu_to_le32(refusal);
 	memset(hello->uuid, 0x77, sizeof(hello->uuid));
 	hello->length = cpu_to_le64(1 << 20);
+	hello->room = cpu_to_le64(1 << 20);
 	hello->grain = cpu_to_le32(FCLOCK_DEFAULT_GRAIN);
 	return say(toy, node, l, answers, frame, type, sizeof(*hello));
 }

@@ -55,7 +55,7 @@ static void op_copy(struct fclock_core *core, struct fclock_split *sp)
 	unsigned int s;
 
 	fz_check(sp->slots && sp->first <= sp->last &&
-		 sp->last < fz->geo.grains);
+		 sp->last < core->sb.geo.grains);
 	fz_check(sp->first / fz->geo.slice == sp->last / fz->geo.slice);
 	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
 		if (sp->slots & BIT(s))
@@ -77,7 +77,7 @@ static void op_load(struct fclock_core *core, struct fclock_load *load)
 	struct fz *fz = fz_of(core);
 
 	fz_check(load->slot < FZ_SLOTS && fz->slot[load->slot].bits);
-	fz_check(load->slice < fz->geo.slices);
+	fz_check(load->slice < core->sb.geo.slices);
 	fz_check(fz->nr_loads < FCLOCK_LOADS);
 	fz->load[fz->nr_loads++] = load;
 }
@@ -100,7 +100,8 @@ static void op_write_super(struct fclock_core *core,
 	if (sb->state) {
 		fclock_super_encode(sb, block);
 		fz_check(!fclock_super_decode(block, &back));
-		fz_check(fclock_same_geometry(core, &back));
+		fz_check(fclock_same_layout(core, &back) &&
+			 back.geo.length <= core->room);
 	}
 	fz->write = true;
 	fz->super = sb;
@@ -184,11 +185,13 @@ void fz_init(struct fz *fz, unsigned int node,
 	spin_lock_init(&fz->lock);
 	fz->node = node;
 	fz->geo = *geo;
+	fz->room = min(geo->length + 300, (u64)S64_MAX >> 9);
 	fz->now = 100000;
 	fz->chance = 5;
 	fz->loud = getenv("FUZZ_LOUD");
 	for (n = 1; n <= FZ_NODES; n++)
 		fz->peer[n].instance = 1000 + n;
+	cfg.room = fz->room;
 	memset(cfg.uuid, 0x77, sizeof(cfg.uuid));
 	fz->core = fclock_core_create(&cfg, &fz_ops, &fz->lock);
 	fz_check(fz->core);
@@ -212,19 +215,23 @@ void fz_exit(struct fz *fz)
 void fz_attach(struct fz *fz, unsigned int s)
 {
 	struct fz_slot *slot = &fz->slot[s];
-	u64 slices = fz->geo.slices;
+	u64 slices = DIV_ROUND_UP(fz->room, fz->geo.slice * fz->geo.grain);
+	struct fclock_slot_memory mem;
 
 	if (slot->bits)
 		return;
-	slot->bits = kvcalloc(BITS_TO_LONGS(fz->geo.grains),
+	slot->bits = kvcalloc(BITS_TO_LONGS(slices * fz->geo.slice),
 			      sizeof(*slot->bits), GFP_KERNEL);
 	slot->slice_era = kvcalloc(slices, sizeof(*slot->slice_era),
 				   GFP_KERNEL);
 	slot->slice_split = kvcalloc(slices, sizeof(*slot->slice_split),
 				     GFP_KERNEL);
 	slot->attached = true;
-	fz_do(fz, fclock_core_attach(fz->core, s, slot->bits, slot->slice_era,
-				     slot->slice_split));
+	mem = (struct fclock_slot_memory) {
+		.bits = slot->bits, .slice_era = slot->slice_era,
+		.slice_split = slot->slice_split, .slices = slices,
+	};
+	fz_do(fz, fclock_core_attach(fz->core, s, &mem, fz->room));
 }
 
 void fz_detach(struct fz *fz, unsigned int s)
@@ -298,8 +305,8 @@ void fz_loaded(struct fz *fz, unsigned int i, long result, u8 pattern)
 	i %= fz->nr_loads;
 	load = fz->load[i];
 	fz->load[i] = fz->load[--fz->nr_loads];
-	nr = min_t(u64, fz->geo.slice,
-		   fz->geo.grains - load->slice * fz->geo.slice);
+	nr = min_t(u64, fz->geo.slice, fz->core->sb.geo.grains -
+		   load->slice * fz->geo.slice);
 	if (!result && fz->read_bits) {
 		result = fz->read_bits(fz, load);
 	} else if (!result) {
@@ -520,7 +527,7 @@ static void check_said(struct fz *fz, unsigned int node, const u8 *frame,
 		 len <= (int)FCLOCK_FRAME_MAX);
 	fz_check(!fclock_wire_decode_header(frame, &msg));
 	fz_check(msg.length + sizeof(struct fclock_wire_header) == len);
-	fz_check(!fclock_wire_check_payload(&msg, payload, fz->geo.grains));
+	fz_check(!fclock_wire_check_payload(&msg, payload, fz_most(fz)));
 	fz_check((msg.type == FCLOCK_HELLO) ==
 		 (fz->peer[node].link == FZ_GREETING));
 	if (msg.type == FCLOCK_RESUME || msg.type == FCLOCK_ABORT)
@@ -574,7 +581,8 @@ void fz_fill_hello(struct fz *fz, unsigned int node,
 	hello->max_version = FCLOCK_WIRE_VERSION;
 	hello->node_id = node;
 	hello->peer_id = fz->node;
-	hello->length = cpu_to_le64(fz->geo.length);
+	hello->length = cpu_to_le64(fz->core->sb.geo.length);
+	hello->room = cpu_to_le64(fz->room);
 	hello->grain = cpu_to_le32(fz->geo.grain);
 	hello->epoch = cpu_to_le64(fz->core->epoch);
 	hello->members = cpu_to_le64(fz->core->members);
@@ -611,7 +619,7 @@ static void frame_hello(struct fz *fz, unsigned int node,
 		fz_check(reply.type == FCLOCK_WELCOME);
 		fz_check(!fclock_wire_check_payload(&reply, refusal +
 					sizeof(struct fclock_wire_header),
-					fz->geo.grains));
+					fz_most(fz)));
 	}
 	fz_after(fz);
 }
@@ -627,7 +635,7 @@ static int frame_of_peer(struct fz *fz, unsigned int node,
 	if (msg->type == FCLOCK_HELLO ||
 	    (msg->type == FCLOCK_WELCOME) != (p->link == FZ_GREETING))
 		return -EPROTO;
-	r = fclock_wire_check_payload(msg, payload, fz->geo.grains);
+	r = fclock_wire_check_payload(msg, payload, fz_most(fz));
 	if (r)
 		return r;
 	spin_lock_irqsave(&fz->lock, flags);
@@ -652,7 +660,7 @@ void fz_frame(struct fz *fz, unsigned int node, const void *header,
 	       r ? "bad frame" : fclock_msg_name(msg.type), r ? 0 : msg.id,
 	       r ? 0 : msg.state, r);
 	if (!r && msg.type == FCLOCK_HELLO) {
-		if (!fclock_wire_check_payload(&msg, payload, fz->geo.grains))
+		if (!fclock_wire_check_payload(&msg, payload, fz_most(fz)))
 			frame_hello(fz, node, &msg, payload);
 		return;
 	}

@@ -65,6 +65,7 @@ struct fz {
 	struct fclock_core *core;
 	unsigned int node;
 	struct fclock_geometry geo;
+	u64 room;			/* that the node has for it to grow, sectors */
 	u64 now, chance;
 	/* ordered, not ended */
 	struct fclock_split *copy[FCLOCK_SPLITS];
@@ -87,6 +88,12 @@ struct fz {
 	struct fz_ask ask[FZ_ASKS];
 	bool loud;
 };
+
+/* Grains of the longest volume that the node can run. */
+static inline u64 fz_most(const struct fz *fz)
+{
+	return DIV_ROUND_UP_ULL(fz->room, fz->geo.grain);
+}
 
 #define fz_say(fz, fmt, ...) do {					\
 	if ((fz)->loud)							\

@@ -88,7 +88,8 @@ static long read_bits(struct fz *fz, struct fclock_load *load)
 		.slice = load->slice,
 		.slot = load->slot,
 		.generation = load->generation,
-		.nbits = min_t(u64, fz->geo.slice, fz->geo.grains - first),
+		.nbits = min_t(u64, fz->geo.slice,
+			       fz->core->sb.geo.grains - first),
 	};
 	u8 how = in_u8(&bitmaps);
 	u32 at = in_u8(&bitmaps) % id.nbits;

@@ -79,14 +79,15 @@ static void check_good(const struct fclock_msg *msg, const void *payload,
 		check_text(h->host, sizeof(h->host));
 		break;
 	case FCLOCK_ASK:
-		fz_check(a->kind - 1 < 5);
+		fz_check(a->kind - 1 < 6);
 		fz_check(!a->rate || a->kind == FCLOCK_ASK_COPY_RATE);
 		check_text(a->host, sizeof(a->host));
 		break;
 	case FCLOCK_PREPARE:
 		/* the greatest number means that an instance has ended */
 		fz_check(p->number && p->number != cpu_to_le64(~0ULL));
-		fz_check(p->kind - 1 < 5);
+		fz_check(p->kind - 1 < 6);
+		fz_check(!p->length == (p->kind != FCLOCK_RESIZE));
 		break;
 	case FCLOCK_RESUME:
 	case FCLOCK_ABORT:

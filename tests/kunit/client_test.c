@@ -143,6 +143,29 @@ static void discards(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig_hears(rig, 1), 0);
 }
 
+/*
+ * While a PREPARE is pending no discard goes by the core, or a program that discards
+ * without an end would keep the node from ever being drained.
+ */
+static void discards_and_prepare(struct kunit *test)
+{
+	struct rig *rig = begin(test);
+	struct fclock_waiter first, next;
+
+	rig_do(rig, fclock_cache_add(&rig->core->cache, 0, 4, 5));
+	rig_submit(rig, &first, 0, FCLOCK_IO_DISCARD, 4, 6);
+	expect_woken(rig, 1, &first, FCLOCK_GO, 2);
+	rig_prepare(rig, 1, 6, FCLOCK_VIEW, 0);
+	rig_submit(rig, &next, 0, FCLOCK_IO_DISCARD, 4, 6);
+	rig_done(rig, &first);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 1), FCLOCK_PREPARED);
+	KUNIT_EXPECT_EQ(test, rig->wakes, 1);
+	rig->sb.state = 6;
+	rig_super(rig, 1, FCLOCK_RESUME);
+	expect_woken(rig, 2, &next, FCLOCK_GO, 2);
+	rig_done(rig, &next);
+}
+
 /* Grants that must not count: what is wrong with each, and the right one at the end. */
 static void wrong_grants(struct kunit *test)
 {
@@ -501,6 +524,7 @@ static struct kunit_case client_cases[] = {
 	KUNIT_CASE(shared_lock),
 	KUNIT_CASE(confirmation),
 	KUNIT_CASE(discards),
+	KUNIT_CASE(discards_and_prepare),
 	KUNIT_CASE(wrong_grants),
 	KUNIT_CASE(grant_of_error),
 	KUNIT_CASE(recall_free),

@@ -22,7 +22,7 @@ struct disk {
 	struct gendisk *gd;
 	size_t size;
 	u8 *cache, *media;
-	bool fail_writes;
+	bool fail_writes, tear;
 	unsigned int writes, flushes;
 	u8 uuid[FCLOCK_UUID_LEN];
 	struct fclock_metadata *md;
@@ -41,6 +41,10 @@ static bool write_bio(struct disk *d, struct bio *bio)
 	if (bio->bi_opf & REQ_PREFLUSH) {
 		memcpy(d->media, d->cache, d->size);
 		d->flushes++;
+	}
+	if (d->tear) {
+		memset(d->media + first, 0xff, bio->bi_iter.bi_size / 2);
+		return false;
 	}
 	bio_for_each_segment(bv, bio, iter) {
 		memcpy(d->cache + at, page_address(bv.bv_page) + bv.bv_offset,
@@ -184,16 +188,43 @@ static long on_media(struct disk *d, u64 slice, unsigned int slot)
 	return r < 0 ? r : bits;
 }
 
-/* Another owner has made a bit durable. */
-static void other_sets(struct kunit *test, struct disk *d, u64 slice,
-		       unsigned int slot, u32 grain)
+/* Another owner has written a bit, and died before it was durable. */
+static void other_writes(struct kunit *test, struct disk *d, u64 slice,
+			 unsigned int slot, u32 grain)
 {
 	size_t at = fclock_bitmap_block(slice, slot) * FCLOCK_MD_BLOCK_SIZE;
 	struct fclock_bitmap_id id = block_id(d, slice, slot);
 
 	KUNIT_ASSERT_EQ(test, 0, fclock_bitmap_set(d->cache + at, &id, grain,
 						   1));
+}
+
+/* Another owner has made a bit durable. */
+static void other_sets(struct kunit *test, struct disk *d, u64 slice,
+		       unsigned int slot, u32 grain)
+{
+	size_t at = fclock_bitmap_block(slice, slot) * FCLOCK_MD_BLOCK_SIZE;
+
+	other_writes(test, d, slice, slot, grain);
 	memcpy(d->media + at, d->cache + at, FCLOCK_MD_BLOCK_SIZE);
+}
+
+/* Another primary has written block 1 with @state, and died before it was durable. */
+static void other_writes_super(struct kunit *test, struct disk *d, u64 state)
+{
+	struct fclock_super *sb = make_super(test, d);
+
+	sb->state = state;
+	fclock_super_encode(sb, d->cache + FCLOCK_MD_BLOCK_SIZE);
+}
+
+/* The state of the superblock, or an error. */
+static long read_state(struct kunit *test, struct disk *d)
+{
+	struct fclock_super *sb = make_super(test, d);
+	int r = fclock_md_read_super(d->md, sb);
+
+	return r ?: sb->state;
 }
 
 /* ---- Cases ---- */
@@ -276,7 +307,24 @@ static void failed_commit_again(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 1L, load(d, 5, 1));
 }
 
-/* The flush belongs to a start: what another node wrote may be in the disk's cache. */
+/*
+ * What an owner has read its clients may act on: a write to A on the word of a bit that
+ * the next power cut takes away would be copied over the old grain after it.
+ */
+static void start_makes_durable(struct kunit *test)
+{
+	struct disk *d = test->priv;
+
+	other_writes(test, d, 3, 0, 1);
+	KUNIT_EXPECT_EQ(test, 0L, on_media(d, 3, 0));
+	KUNIT_EXPECT_EQ(test, 0, fclock_md_start_owner(d->md));
+	KUNIT_EXPECT_EQ(test, 2L, load(d, 3, 0));
+	lose_power(d);
+	KUNIT_EXPECT_EQ(test, 0, fclock_md_start_owner(d->md));
+	KUNIT_EXPECT_EQ(test, 2L, load(d, 3, 0));
+}
+
+/* One flush for a start, and no start without it. */
 static void start_flushes(struct kunit *test)
 {
 	struct disk *d = test->priv;
@@ -289,6 +337,58 @@ static void start_flushes(struct kunit *test)
 	d->fail_writes = false;
 	KUNIT_EXPECT_EQ(test, 0, fclock_md_start_owner(d->md));
 	KUNIT_EXPECT_EQ(test, 0L, load(d, 0, 0));
+}
+
+/* By what a node has read of M it takes the role, or is told that it is moved. */
+static void read_super_makes_durable(struct kunit *test)
+{
+	struct disk *d = test->priv;
+
+	other_writes_super(test, d, 2);
+	KUNIT_EXPECT_EQ(test, 2L, read_state(test, d));
+	lose_power(d);
+	KUNIT_EXPECT_EQ(test, 2L, read_state(test, d));
+	d->fail_writes = true;
+	KUNIT_EXPECT_GT(test, 0L, read_state(test, d));
+	d->fail_writes = false;
+}
+
+/*
+ * The write of one block is cut by a power failure before which the other one was not
+ * durable, and its sectors as the one who wrote it died have reached the disk in part.
+ */
+static void torn_super_leaves_the_other(struct kunit *test)
+{
+	struct disk *d = test->priv;
+	struct fclock_super *sb = make_super(test, d);
+
+	other_writes_super(test, d, 2);
+	memset(d->media + FCLOCK_MD_BLOCK_SIZE, 0xff, FCLOCK_MD_BLOCK_SIZE / 2);
+	d->tear = true;
+	sb->state = 3;
+	KUNIT_EXPECT_NE(test, 0, fclock_md_write_super(d->md, sb));
+	d->tear = false;
+	lose_power(d);
+	KUNIT_EXPECT_EQ(test, 2L, read_state(test, d));
+}
+
+/* Garbage stands where the volume grows to; it is gone when that has been said. */
+static void grown_slices_are_durable(struct kunit *test)
+{
+	struct disk *d = test->priv;
+	size_t at = fclock_bitmap_block(SLICES / 2, 0) * FCLOCK_MD_BLOCK_SIZE;
+	struct fclock_super *sb = make_super(test, d);
+
+	memset(d->media + at, 0xff, d->size - at);
+	lose_power(d);
+	sb->state = 2;
+	KUNIT_EXPECT_EQ(test, 0, fclock_md_grow(d->md, sb, SLICES / 2));
+	lose_power(d);
+	KUNIT_EXPECT_PTR_EQ(test, NULL, memchr_inv(d->media + at, 0,
+						   d->size - at));
+	d->fail_writes = true;
+	KUNIT_EXPECT_NE(test, 0, fclock_md_grow(d->md, sb, SLICES / 2));
+	d->fail_writes = false;
 }
 
 /*
@@ -357,7 +457,11 @@ static struct kunit_case metadata_cases[] = {
 	KUNIT_CASE(start_forgets_reads),
 	KUNIT_CASE(start_forgets_batch),
 	KUNIT_CASE(failed_commit_again),
+	KUNIT_CASE(start_makes_durable),
 	KUNIT_CASE(start_flushes),
+	KUNIT_CASE(read_super_makes_durable),
+	KUNIT_CASE(torn_super_leaves_the_other),
+	KUNIT_CASE(grown_slices_are_durable),
 	KUNIT_CASE(start_during_reclaim),
 	{}
 };

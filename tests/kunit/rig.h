@@ -18,6 +18,14 @@
 #define RIG_GRAINS	64
 #define RIG_SLICE	16
 #define RIG_SLICES	4
+#ifndef RIG_LENGTH
+#define RIG_LENGTH	(RIG_GRAINS * 8)
+#endif
+/* of the tables, before anything is reloaded; sectors */
+#ifndef RIG_ROOM
+#define RIG_ROOM	RIG_LENGTH
+#endif
+#define RIG_ROOM_SLICES	DIV_ROUND_UP(RIG_ROOM, 8 * RIG_SLICE)
 #define RIG_NODES	3
 #define RIG_PEER(n)	(1000ULL + (n))
 
@@ -44,9 +52,9 @@ struct rig {
 	u64 state;			/* that peers say */
 	u8 uuid;			/* each byte of it */
 	u64 owners;			/* not 0: instead of one */
-	unsigned long bits[2][BITS_TO_LONGS(RIG_GRAINS)];
-	u64 slice_era[2][RIG_SLICES];
-	u32 slice_split[2][RIG_SLICES];
+	unsigned long bits[2][BITS_TO_LONGS(RIG_ROOM_SLICES * RIG_SLICE)];
+	u64 slice_era[2][RIG_ROOM_SLICES];
+	u32 slice_split[2][RIG_ROOM_SLICES];
 };
 
 static inline struct rig *rig_of(struct fclock_core *core)
@@ -203,9 +211,10 @@ static inline int rig_init(struct kunit *test, unsigned int node)
 	cfg->peers = 7 & ~fclock_node_bit(node);
 	cfg->networked = true;
 	cfg->geo = (struct fclock_geometry) {
-		.length = RIG_GRAINS * 8, .grain = 8, .slice = RIG_SLICE,
+		.length = RIG_LENGTH, .grain = 8, .slice = RIG_SLICE,
 		.grains = RIG_GRAINS, .slices = RIG_SLICES,
 	};
+	cfg->room = RIG_ROOM;
 	memset(cfg->uuid, rig->uuid, sizeof(cfg->uuid));
 	cfg->trigger_timeout = 1000;
 	cfg->cache_limit = ~0ULL;
@@ -215,10 +224,15 @@ static inline int rig_init(struct kunit *test, unsigned int node)
 	test->priv = rig;
 	if (!rig->core)
 		return -ENOMEM;
-	for (s = 0; s < 2; s++)
-		rig_do(rig, fclock_core_attach(rig->core, s, rig->bits[s],
-					       rig->slice_era[s],
-					       rig->slice_split[s]));
+	for (s = 0; s < 2; s++) {
+		struct fclock_slot_memory mem = {
+			.bits = rig->bits[s], .slice_era = rig->slice_era[s],
+			.slice_split = rig->slice_split[s],
+			.slices = RIG_ROOM_SLICES,
+		};
+
+		rig_do(rig, fclock_core_attach(rig->core, s, &mem, RIG_ROOM));
+	}
 	return 0;
 }
 
@@ -244,7 +258,8 @@ static inline int rig_says_as(struct rig *rig, unsigned int node, u64 instance,
 	int r;
 
 	KUNIT_EXPECT_EQ(rig->test, 0,
-			fclock_wire_check_payload(&msg, rig->out, RIG_GRAINS));
+			fclock_wire_check_payload(&msg, rig->out,
+						  RIG_ROOM_SLICES * RIG_SLICE));
 	rig_do(rig, r = fclock_core_receive(rig->core, node, &msg, rig->out));
 	return r;
 }
@@ -298,7 +313,8 @@ static inline struct fclock_wire_hello *rig_hello(struct rig *rig,
 	hello->max_version = FCLOCK_WIRE_VERSION;
 	hello->node_id = node;
 	hello->peer_id = rig->core->cfg.node;
-	hello->length = cpu_to_le64(RIG_GRAINS * 8);
+	hello->length = cpu_to_le64(RIG_LENGTH);
+	hello->room = cpu_to_le64(RIG_ROOM);
 	hello->grain = cpu_to_le32(8);
 	hello->epoch = cpu_to_le64(rig->core->epoch);
 	hello->members = cpu_to_le64(rig->core->members);
@@ -354,16 +370,23 @@ static inline int rig_super(struct rig *rig, unsigned int node, u8 type)
 	return rig_says(rig, node, type, 0, FCLOCK_MD_BLOCK_SIZE);
 }
 
-static inline int rig_prepare(struct rig *rig, unsigned int node, u64 number,
-			      u8 kind, u16 slots)
+static inline int rig_prepare_length(struct rig *rig, unsigned int node,
+				     u64 number, u8 kind, u16 slots, u64 length)
 {
 	struct fclock_wire_prepare *p = (void *)rig->out;
 
 	memset(p, 0, sizeof(*p));
+	p->length = cpu_to_le64(length);
 	p->number = cpu_to_le64(number);
 	p->kind = kind;
 	p->slots = cpu_to_le16(slots);
 	return rig_says(rig, node, FCLOCK_PREPARE, 0, sizeof(*p));
+}
+
+static inline int rig_prepare(struct rig *rig, unsigned int node, u64 number,
+			      u8 kind, u16 slots)
+{
+	return rig_prepare_length(rig, node, number, kind, slots, 0);
 }
 
 static inline int rig_request(struct rig *rig, unsigned int node, u64 id,

@@ -226,6 +226,54 @@ static void cut_off(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->core->gates, 0);
 }
 
+#ifndef __KERNEL__
+static unsigned int waits_said;
+
+static void count_waits(int level, const char *line)
+{
+	(void)level;
+	waits_said += !!strstr(line, "not confirmed waits for node 3");
+}
+#endif
+
+/*
+ * Who waits for an owner says so, also where the link was down when there was nothing to
+ * split yet, and when it is not the only one.
+ */
+static void says_for_whom(struct kunit *test)
+{
+	struct rig *rig = test->priv;
+	unsigned int s;
+
+	rig->owners = 7;
+	rig_run(rig, 1);
+#ifndef __KERNEL__
+	waits_said = 0;
+	shim_log_hook = count_waits;
+#endif
+	for (s = 0; s < 2; s++)
+		rig->sb.slot[s].state = FCLOCK_SLOT_IDLE;
+	resume(rig, 6, FCLOCK_RESUME);
+	rig_cut(rig, 3);
+	KUNIT_EXPECT_EQ(test, rig->core->said_cut_off, 0);
+	/* the primary is still connected with it */
+	rig->sb.slot[0].state = FCLOCK_SLOT_ACTIVE;
+	rig->sb.slot[0].generation = 7;
+	resume(rig, 7, FCLOCK_RESUME);
+	KUNIT_EXPECT_EQ(test, rig->core->said_cut_off, 4);
+	resume(rig, 8, FCLOCK_RESUME);
+	KUNIT_ASSERT_EQ(test, 0, rig_link(rig, 3));
+	KUNIT_EXPECT_EQ(test, rig->core->said_cut_off, 0);
+	/* both of them */
+	rig_cut(rig, 1);
+	rig_cut(rig, 3);
+	KUNIT_EXPECT_EQ(test, rig->core->said_cut_off, 5);
+#ifndef __KERNEL__
+	KUNIT_EXPECT_EQ(test, waits_said, 2);
+	shim_log_hook = NULL;
+#endif
+}
+
 /* Not listed any more: all stops, and a new instance begins when nothing is in flight. */
 static void struck(struct kunit *test)
 {
@@ -357,6 +405,79 @@ static void role_cannot_be_written(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, fclock_is_primary(rig->core));
 	rig_do(rig, state = fclock_core_volume_state(rig->core));
 	KUNIT_EXPECT_NE(test, state, FCLOCK_VOLUME_FAILED);
+}
+
+/*
+ * A starting node that tried to take the role: M may name it as the primary, whatever was
+ * reported. Left out by a list it comes back as another instance, or nobody ever dares
+ * to follow the one that took the role from it.
+ */
+static void left_out_and_named(struct kunit *test)
+{
+	struct rig *rig = test->priv;
+	u64 instance;
+
+	rig_exit(test);
+	KUNIT_ASSERT_EQ(test, 0, rig_init(test, 1));
+	rig = test->priv;
+	rig_do(rig, fclock_core_start(rig->core));
+	instance = rig->core->instance;
+	rig_do(rig, fclock_core_super_read(rig->core, -ENODATA, &rig->sb));
+	KUNIT_ASSERT_EQ(test, rig->writes, 1);
+	rig_do(rig, fclock_core_super_written(rig->core, -EIO));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_STARTING);
+	rig_do(rig, fclock_core_members(rig->core, 1, 6));
+	rig_gated(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_STARTING);
+	KUNIT_EXPECT_NE(test, rig->core->instance, instance);
+	/* the new one has written nothing: it only waits */
+	instance = rig->core->instance;
+	rig_do(rig, fclock_core_members(rig->core, 2, 2));
+	rig_gated(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->instance, instance);
+}
+
+/* M is read, and again where there was news meanwhile. */
+static void sees_m(struct rig *rig)
+{
+	KUNIT_ASSERT_TRUE(rig->test, rig->core->reading);
+	while (rig->core->reading)
+		rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+}
+
+/*
+ * M names a starting node, and the one that named it was never heard of again: as long as that
+ * one may be alive it is waited for, and the log says so.
+ */
+static void named_and_waits(struct kunit *test)
+{
+	struct rig *rig = test->priv;
+
+	rig_make_super(rig, 1);
+	rig->sb.part[1].instance = 0;
+	rig->state = 5;
+	rig_do(rig, fclock_core_start(rig->core));
+	sees_m(rig);
+	KUNIT_ASSERT_EQ(test, 0, rig_link(rig, 1));
+	sees_m(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->said_waiting >> 32, 1);
+	rig->core->said_waiting = 0;
+	rig->sb.state = 6;
+	rig->sb.primary = 2;
+	rig->sb.primary_instance = rig->core->instance;
+	rig->sb.part[0].instance = 0;
+	rig->sb.part[1].instance = rig->core->instance;
+	rig_time(rig, FCLOCK_RETRY_MS);
+	sees_m(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.state, 5);
+	KUNIT_EXPECT_EQ(test, rig->writes, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->said_waiting >> 32, 1);
+	/* a list without it, although M does not list it any more */
+	rig_do(rig, fclock_core_members(rig->core, 1, 6));
+	sees_m(rig);
+	KUNIT_ASSERT_EQ(test, rig->writes, 1);
+	KUNIT_EXPECT_EQ(test, rig->written.state, 7);
+	KUNIT_EXPECT_EQ(test, rig->written.primary, 2);
 }
 
 /* Somebody else has written: M is read again at once, and has not failed. */
@@ -788,6 +909,7 @@ static void wish_of(struct rig *rig, unsigned int node, bool joined,
 		    u16 attached, u16 offline, u16 complete)
 {
 	struct fclock_wire_ask *ask = (void *)rig->out;
+	unsigned int s;
 
 	memset(ask, 0, sizeof(*ask));
 	ask->kind = FCLOCK_ASK_WISH;
@@ -795,6 +917,9 @@ static void wish_of(struct rig *rig, unsigned int node, bool joined,
 	ask->attached = cpu_to_le16(attached);
 	ask->offline = cpu_to_le16(offline);
 	ask->complete = cpu_to_le16(complete);
+	ask->length = cpu_to_le64(RIG_ROOM);
+	for (s = 0; s < 2; s++)
+		ask->copy[s] = cpu_to_le64(attached & BIT(s) ? RIG_ROOM : 0);
 	strscpy(ask->host, "there", sizeof(ask->host));
 	rig_says(rig, node, FCLOCK_ASK, 0, sizeof(*ask));
 }
@@ -1080,10 +1205,34 @@ static void dead_after_resume(struct kunit *test)
 }
 
 /* Two lists under one epoch: the transition that is under way strikes nobody. */
+static void trigger_as(struct rig *rig, unsigned int node, u64 id, u16 slots)
+{
+	struct fclock_wire_ask *ask = (void *)rig->out;
+
+	memset(ask, 0, sizeof(*ask));
+	ask->kind = FCLOCK_ASK_TRIGGER;
+	ask->slots = cpu_to_le16(slots);
+	rig_says(rig, node, FCLOCK_ASK, id, sizeof(*ask));
+}
+
+/* The next ANSWER that @node hears is about @id. Return: its error. */
+static int answered(struct rig *rig, unsigned int node, u64 id)
+{
+	const struct fclock_wire_answer *answer = rig_payload(rig);
+	u8 type;
+
+	do {
+		type = rig_hears(rig, node);
+	} while (type && type != FCLOCK_ANSWER);
+	if (!type || rig->msg.id != id)
+		return 1;
+	return -(int)le32_to_cpu(answer->error);
+}
+
 static void disputed_primary(struct kunit *test)
 {
 	struct rig *rig = primary(test);
-	struct fclock_ask a;
+	struct fclock_ask a, b;
 	unsigned int writes;
 	u64 n;
 
@@ -1096,14 +1245,26 @@ static void disputed_primary(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
 	writes = rig->writes;
 	n = trigger_but_3(rig, &a);
+	ask(rig, &b, FCLOCK_ASK_TRIGGER, 2);
+	trigger_as(rig, 3, 77, 2);
+	KUNIT_EXPECT_EQ(test, answered(rig, 3, 77), 1);
 	ping_list(rig, 2, 3, 6);
 	KUNIT_ASSERT_EQ(test, rig->writes, writes + 1);
+	KUNIT_EXPECT_EQ(test, answered(rig, 3, 77), -EEXIST);
 	KUNIT_EXPECT_EQ(test, rig->written.slot[0].generation, 0);
 	says_prepared(rig, 3, n);
 	super_written(rig, 0);
 	KUNIT_EXPECT_EQ(test, a.error, -EEXIST);
 	KUNIT_EXPECT_TRUE(test, strstr(a.text, "two members lists"));
 	KUNIT_EXPECT_EQ(test, rig->core->gates, 0);
+	/* who waited for its end is answered, too, and who asks now, at once */
+	KUNIT_EXPECT_TRUE(test, b.done);
+	KUNIT_EXPECT_EQ(test, b.error, -EEXIST);
+	ask(rig, &b, FCLOCK_ASK_STOP, 1);
+	KUNIT_EXPECT_TRUE(test, b.done);
+	KUNIT_EXPECT_EQ(test, b.error, -EEXIST);
+	trigger_as(rig, 3, 78, 2);
+	KUNIT_EXPECT_EQ(test, answered(rig, 3, 78), -EEXIST);
 	/* and nothing begins */
 	wish_as(rig, 3, false, 0, 0);
 	rig_time(rig, FCLOCK_RETRY_MS);
@@ -1372,6 +1533,11 @@ static void m_fails_alone(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, rig->core->pri.failed);
 	rig_submit(rig, &w, 0, FCLOCK_IO_READ, 3, 4);
 	KUNIT_EXPECT_EQ(test, w.verdict, FCLOCK_FAIL);
+	/* nobody waits for what cannot begin */
+	ask(rig, &a, FCLOCK_ASK_TRIGGER, 1);
+	KUNIT_EXPECT_TRUE(test, a.done);
+	KUNIT_EXPECT_EQ(test, a.error, -EIO);
+	KUNIT_EXPECT_EQ(test, rig->core->gates, GATE_A | 1);
 	/* tried again each second, with a newer number each time */
 	writes = rig->writes;
 	rig_time(rig, FCLOCK_RETRY_MS);
@@ -1385,6 +1551,47 @@ static void m_fails_alone(struct kunit *test)
 	rig_submit(rig, &w, FCLOCK_TARGET_A, FCLOCK_IO_WRITE, 3, 4);
 	KUNIT_EXPECT_EQ(test, w.verdict, FCLOCK_GO);
 	rig_done(rig, &w);
+}
+
+/* What was asked while the view was written that M failed with is not left waiting. */
+static void asked_before_m_fails(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	struct fclock_ask a;
+	unsigned int n;
+
+	for (n = 2; n <= 3; n++)
+		rig_says(rig, n, FCLOCK_BYE, 0, 0);
+	KUNIT_ASSERT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_WRITING);
+	ask(rig, &a, FCLOCK_ASK_TRIGGER, 1);
+	KUNIT_EXPECT_FALSE(test, a.done);
+	super_written(rig, -EIO);
+	KUNIT_EXPECT_FALSE(test, a.done);
+	super_written(rig, -EIO);
+	KUNIT_EXPECT_TRUE(test, rig->core->pri.failed);
+	KUNIT_EXPECT_TRUE(test, a.done);
+	KUNIT_EXPECT_EQ(test, a.error, -EIO);
+}
+
+/* A view that M fails for holds no gate, so no discard waits until M can be written. */
+static void discard_while_m_fails(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	struct fclock_waiter first, next;
+	unsigned int n;
+
+	trigger(rig, 1);
+	for (n = 2; n <= 3; n++)
+		rig_says(rig, n, FCLOCK_BYE, 0, 0);
+	KUNIT_ASSERT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_WRITING);
+	rig_submit(rig, &first, FCLOCK_TARGET_A, FCLOCK_IO_DISCARD, 3, 4);
+	KUNIT_EXPECT_EQ(test, first.verdict, 0xee);
+	super_written(rig, -EIO);
+	super_written(rig, -EIO);
+	KUNIT_EXPECT_TRUE(test, rig->core->pri.failed);
+	KUNIT_EXPECT_EQ(test, first.verdict, FCLOCK_NO_EFFECT);
+	rig_submit(rig, &next, FCLOCK_TARGET_A, FCLOCK_IO_DISCARD, 3, 4);
+	KUNIT_EXPECT_EQ(test, next.verdict, FCLOCK_NO_EFFECT);
 }
 
 /* The primary hands over before it leaves, and stays until its successor has answered. */
@@ -1475,6 +1682,69 @@ static void joiner_follows(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEFT);
 }
 
+/* It has left, has said so, and nothing more comes from it. */
+static void left_for_good(struct rig *rig, unsigned int writes)
+{
+	struct kunit *test = rig->test;
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		rig_gated(rig);
+		rig_time(rig, FCLOCK_RETRY_MS);
+	}
+	KUNIT_EXPECT_EQ(test, rig->writes, writes);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEFT);
+	KUNIT_EXPECT_TRUE(test, rig->events & FCLOCK_EVENT_ENDED);
+}
+
+/*
+ * The view by which it hands over was reported as failed and may stand on M: then its successor
+ * need not wait for an instance that is not listed, and a newer superblock of this one would be
+ * that of a second primary.
+ */
+static void hand_over_fails(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	unsigned int writes;
+	u64 n;
+
+	rig_do(rig, fclock_core_leave(rig->core));
+	n = rig->core->pri.number;
+	says_prepared(rig, 2, n);
+	says_prepared(rig, 3, n);
+	KUNIT_EXPECT_EQ(test, rig->written.primary, 2);
+	writes = rig->writes;
+	rig_silence(rig, 2);
+	rig_silence(rig, 3);
+	super_written(rig, -EIO);
+	left_for_good(rig, writes);
+	/* they judge by what M says */
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 2), FCLOCK_BYE);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 3), FCLOCK_BYE);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.state, n - 1);
+}
+
+/* The last one: M may name nobody, and whoever starts next takes the role at once. */
+static void last_one_fails(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	unsigned int writes, n;
+
+	for (n = 2; n <= 3; n++) {
+		rig_says(rig, n, FCLOCK_BYE, 0, 0);
+		rig_cut(rig, n);
+	}
+	super_written(rig, 0);
+	rig_do(rig, fclock_core_owner_started(rig->core, 0));
+	KUNIT_EXPECT_EQ(test, rig->core->sb.owners, 1);
+	rig_do(rig, fclock_core_leave(rig->core));
+	KUNIT_ASSERT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_WRITING);
+	KUNIT_EXPECT_EQ(test, rig->written.primary, 0);
+	writes = rig->writes;
+	super_written(rig, -EIO);
+	left_for_good(rig, writes);
+}
+
 /* Left without the others' word in the middle of a PREPARE: no superblock follows the BYE. */
 static void leaves_now(struct kunit *test)
 {
@@ -1492,6 +1762,33 @@ static void leaves_now(struct kunit *test)
 }
 
 /* Even then nothing is said to have ended before it has: a copy may still write to B. */
+/* Who was told to stop all is suspended until it has left: in that state it holds I/O. */
+static void suspended_while_it_ends(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+	enum fclock_volume_state state;
+	struct fclock_waiter w;
+
+	/* nothing to split: only for the primary's transition is it suspended */
+	rig->sb.slot[0].state = FCLOCK_SLOT_IDLE;
+	rig->sb.slot[1].state = FCLOCK_SLOT_COMPLETE;
+	resume(rig, 6, FCLOCK_RESUME);
+	rig_submit(rig, &w, 1, FCLOCK_IO_READ, 3, 3);
+	KUNIT_EXPECT_EQ(test, w.verdict, FCLOCK_GO);
+	rig_prepare(rig, 1, 7, FCLOCK_VIEW, 0);
+	rig_cut(rig, 1);
+	rig_do(rig, fclock_core_leave(rig->core));
+	rig_do(rig, state = fclock_core_volume_state(rig->core));
+	KUNIT_EXPECT_EQ(test, state, FCLOCK_VOLUME_SUSPENDED);
+	rig->events = 0;
+	rig_do(rig, fclock_core_leave_now(rig->core));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEAVING);
+	rig_do(rig, state = fclock_core_volume_state(rig->core));
+	KUNIT_EXPECT_EQ(test, state, FCLOCK_VOLUME_SUSPENDED);
+	rig_done(rig, &w);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEFT);
+}
+
 static void leaves_after_copies(struct kunit *test)
 {
 	struct rig *rig = primary(test);
@@ -1539,12 +1836,15 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(prepare_numbers),
 	KUNIT_CASE(superblock_numbers),
 	KUNIT_CASE(cut_off),
+	KUNIT_CASE(says_for_whom),
 	KUNIT_CASE(struck),
 	KUNIT_CASE(left_out_by_a_superblock),
 	KUNIT_CASE(not_by_what_m_says),
 	KUNIT_CASE(takes_the_role),
 	KUNIT_CASE(many_confirmations),
 	KUNIT_CASE(role_cannot_be_written),
+	KUNIT_CASE(left_out_and_named),
+	KUNIT_CASE(named_and_waits),
 	KUNIT_CASE(role_was_taken),
 	KUNIT_CASE(who_is_gone),
 	KUNIT_CASE(hello_refused),
@@ -1571,10 +1871,15 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(m_fails_with_others),
 	KUNIT_CASE(another_wrote),
 	KUNIT_CASE(m_fails_alone),
+	KUNIT_CASE(asked_before_m_fails),
+	KUNIT_CASE(discard_while_m_fails),
 	KUNIT_CASE(hands_over),
 	KUNIT_CASE(successor_cut_off),
 	KUNIT_CASE(joiner_follows),
+	KUNIT_CASE(hand_over_fails),
+	KUNIT_CASE(last_one_fails),
 	KUNIT_CASE(leaves_now),
+	KUNIT_CASE(suspended_while_it_ends),
 	KUNIT_CASE(leaves_after_copies),
 	KUNIT_CASE(returns),
 	{}

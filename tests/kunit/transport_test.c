@@ -113,6 +113,7 @@ static int write_greeting(struct toy *toy, struct toy_link *l, void *buf,
 	hello->peer_id = node;
 	hello->refusal = cpu_to_le32(refusal);
 	hello->length = cpu_to_le64(1 << 20);
+	hello->room = cpu_to_le64(1 << 20);
 	hello->grain = cpu_to_le32(FCLOCK_DEFAULT_GRAIN);
 	hello->trigger_timeout = cpu_to_le32(10000);
 	strscpy(hello->host, "toy", sizeof(hello->host));
@@ -799,6 +800,40 @@ static void replaces(struct kunit *test)
 	end_cluster(c);
 }
 
+/* Node 2 meets a node 1 of another version, and says which one it speaks. */
+static void other_version(struct kunit *test)
+{
+	struct cluster *c = cluster(test, AF_INET);
+	struct fclock_addr at = loopback(AF_INET, FIRST_PORT + 1);
+	u8 *buf = kunit_kzalloc(test, FCLOCK_HELLO_FRAME, GFP_KERNEL);
+	struct fclock_wire_header *header = (void *)buf;
+	struct socket *listener, *sock;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, buf);
+	KUNIT_ASSERT_EQ(test, sock_create_kern(&init_net, AF_INET, SOCK_STREAM,
+					       IPPROTO_TCP, &listener), 0);
+	sock_set_reuseaddr(listener->sk);
+	listener->sk->sk_rcvtimeo = STRANGER_S * HZ;
+	KUNIT_ASSERT_EQ(test, kernel_bind(listener, (void *)&at,
+					  sizeof(at.in4)), 0);
+	KUNIT_ASSERT_EQ(test, kernel_listen(listener, 1), 0);
+	start_node(c, 2);
+	KUNIT_ASSERT_EQ(test, kernel_accept(listener, &sock, 0), 0);
+	sock->sk->sk_rcvtimeo = STRANGER_S * HZ;
+	sock_no_linger(sock->sk);
+	fclock_auth_challenge(buf, 1, false);
+	header->version++;
+	stranger_sends(sock, buf, FCLOCK_CHALLENGE_FRAME);
+	memset(buf, 0, FCLOCK_HELLO_FRAME);
+	KUNIT_EXPECT_EQ(test, stranger_reads(sock, buf, HEADER), (int)HEADER);
+	KUNIT_EXPECT_EQ(test, header->version, FCLOCK_WIRE_VERSION);
+	KUNIT_EXPECT_EQ(test, header->type, FCLOCK_HELLO);
+	expect_cut(test, sock);
+	KUNIT_EXPECT_EQ(test, c->toy[2].link[1].opened, 0);
+	sock_release(listener);
+	end_cluster(c);
+}
+
 /* ---- Keys ---- */
 
 #define KEYS(a, b, c) ((const u8 [NODES]) { a, b, c })
@@ -1175,6 +1210,7 @@ static struct kunit_case transport_cases[] = {
 	KUNIT_CASE(crowd),
 	KUNIT_CASE(bad_frames),
 	KUNIT_CASE(replaces),
+	KUNIT_CASE(other_version),
 	KUNIT_CASE(keyed),
 	KUNIT_CASE(wrong_key),
 	KUNIT_CASE(no_key),

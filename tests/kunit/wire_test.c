@@ -15,7 +15,7 @@
 #define LONGEST		4200	/* beyond FCLOCK_FRAME_MAX */
 
 static const u8 golden_header[HEADER] = {
-	0x6b, 0x6c, 0x63, 0x66, 0x02, 0x19, 0x00, 0x00,
+	0x6b, 0x6c, 0x63, 0x66, 0x03, 0x19, 0x00, 0x00,
 	0x90, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
 	0x08, 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01,
 	0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11,
@@ -47,7 +47,7 @@ static const u8 golden_challenge[40] = {
 	0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8,
 };
 
-static const u8 golden_hello[136] = {
+static const u8 golden_hello[144] = {
 	0x01, 0x02, 0x03, 0x40, 0x00, 0x00, 0x00, 0x00,
 	0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47,
 	0x48, 0x49, 0x4a, 0x4b, 0x4c, 0x4d, 0x4e, 0x4f,
@@ -62,17 +62,25 @@ static const u8 golden_hello[136] = {
 	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
 	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
 	0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8,
+	[136] = 0x08, 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01,
 };
 
-static const u8 golden_ask[48] = {
+static const u8 golden_ask[184] = {
 	0x01, 0x01, 0x00, 0x00, 0x01, 0x80, 0x02, 0x00,
 	0x04, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
 	0x61, 0x6c, 0x70, 0x68, 0x61, 0x00, 0x00, 0x00,
+	[48] = 0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11,
+	0x28, 0x27, 0x26, 0x25, 0x24, 0x23, 0x22, 0x21,
+	[176] = 0x38, 0x37, 0x36, 0x35, 0x34, 0x33, 0x32, 0x31,
 };
 
-static const u8 golden_trigger[48] = { 0x02, 0x00, 0x01, 0x80 };
-static const u8 golden_cancel[48] = { 0x04 };
-static const u8 golden_rate[48] = {
+static const u8 golden_trigger[184] = { 0x02, 0x00, 0x01, 0x80 };
+static const u8 golden_cancel[184] = { 0x04 };
+static const u8 golden_resize[184] = {
+	0x06, [48] = 0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11,
+};
+
+static const u8 golden_rate[184] = {
 	0x05, 0x00, 0x00, 0x80, 0x00, 0x00, 0x00, 0x00,
 	0x00, 0x00, 0x00, 0x00, 0x44, 0x43, 0x42, 0x41,
 };
@@ -82,9 +90,15 @@ static const u8 golden_answer[128] = {
 	0x6e, 0x6f, 0x64, 0x65, 0x20, 0x33, 0x00, 0x00,
 };
 
-static const u8 golden_prepare[16] = {
+static const u8 golden_prepare[24] = {
 	0x08, 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01,
 	0x01, 0x00, 0x01, 0x80, 0x00, 0x00, 0x00, 0x00,
+};
+
+static const u8 golden_prepare_resize[24] = {
+	0x08, 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01,
+	0x06, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+	0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11,
 };
 
 static const u8 golden_ping[144] = {
@@ -106,15 +120,17 @@ static const struct sample samples[] = {
 	{ 2, golden_grant, 66 },
 	{ 3, NULL, 0 },
 	{ 4, NULL, 0 },
-	{ 16, golden_hello, 136 },
-	{ 17, golden_hello, 136 },
+	{ 16, golden_hello, 144 },
+	{ 17, golden_hello, 144 },
 	{ 18, NULL, 0 },
-	{ 19, golden_ask, 48 },
-	{ 19, golden_trigger, 48 },
-	{ 19, golden_cancel, 48 },
-	{ 19, golden_rate, 48 },
+	{ 19, golden_ask, 184 },
+	{ 19, golden_trigger, 184 },
+	{ 19, golden_cancel, 184 },
+	{ 19, golden_rate, 184 },
+	{ 19, golden_resize, 184 },
 	{ 20, golden_answer, 128 },
-	{ 21, golden_prepare, 16 },
+	{ 21, golden_prepare, 24 },
+	{ 21, golden_prepare_resize, 24 },
 	{ 22, NULL, 0 },
 	{ 23, NULL, 4096 },
 	{ 24, NULL, 4096 },
@@ -293,8 +309,10 @@ static void payload_golden(struct kunit *test)
 	const struct fclock_wire_ask *a = (void *)golden_ask;
 	const struct fclock_wire_ask *t = (void *)golden_trigger;
 	const struct fclock_wire_ask *r = (void *)golden_rate;
+	const struct fclock_wire_ask *z = (void *)golden_resize;
 	const struct fclock_wire_answer *n = (void *)golden_answer;
 	const struct fclock_wire_prepare *p = (void *)golden_prepare;
+	const struct fclock_wire_prepare *l = (void *)golden_prepare_resize;
 	const struct fclock_wire_ping *i = (void *)golden_ping;
 	const struct fclock_wire_challenge *c = (void *)golden_challenge;
 
@@ -325,6 +343,11 @@ static void payload_golden(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, le16_to_cpu(a->offline), (u16)2);
 	KUNIT_EXPECT_EQ(test, le16_to_cpu(a->complete), (u16)4);
 	KUNIT_EXPECT_STREQ(test, a->host, "alpha");
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(a->length), 0x1112131415161718ULL);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(a->copy[0]), 0x2122232425262728ULL);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(a->copy[15]), 0x3132333435363738ULL);
+	KUNIT_EXPECT_EQ(test, z->kind, (u8)FCLOCK_ASK_RESIZE);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(z->length), 0x1112131415161718ULL);
 	KUNIT_EXPECT_EQ(test, t->kind, (u8)FCLOCK_ASK_TRIGGER);
 	KUNIT_EXPECT_EQ(test, le16_to_cpu(t->slots), (u16)0x8001);
 	KUNIT_EXPECT_EQ(test, r->kind, (u8)FCLOCK_ASK_COPY_RATE);
@@ -336,6 +359,8 @@ static void payload_golden(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, le64_to_cpu(p->number), 0x0102030405060708ULL);
 	KUNIT_EXPECT_EQ(test, p->kind, (u8)FCLOCK_TRIGGER);
 	KUNIT_EXPECT_EQ(test, le16_to_cpu(p->slots), (u16)0x8001);
+	KUNIT_EXPECT_EQ(test, l->kind, (u8)FCLOCK_RESIZE);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(l->length), 0x1112131415161718ULL);
 	KUNIT_EXPECT_EQ(test, le64_to_cpu(i->epoch), 0x0102030405060708ULL);
 	KUNIT_EXPECT_EQ(test, le64_to_cpu(i->members), 0x8000000000000007ULL);
 	KUNIT_EXPECT_EQ(test, le64_to_cpu(i->split[0]), 5ULL);
@@ -363,6 +388,7 @@ static void hello_golden(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, le16_to_cpu(h->attached), (u16)0x8001);
 	KUNIT_EXPECT_EQ(test, le16_to_cpu(h->flags), (u16)FCLOCK_HELLO_KEY);
 	KUNIT_EXPECT_EQ(test, le16_to_cpu(h->credits), (u16)256);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(h->room), 0x0102030405060708ULL);
 	KUNIT_EXPECT_EQ(test, le16_to_cpu(h->locks), (u16)4096);
 	KUNIT_EXPECT_STREQ(test, h->host, "alpha");
 	KUNIT_EXPECT_EQ(test, h->nonce[0], (u8)0xa1);
@@ -385,10 +411,12 @@ enum {
 	TRIGGER	= 8,
 	CANCEL	= 9,
 	RATE	= 10,
-	ANSWER	= 11,
-	PREPARE	= 12,
-	PING	= 16,
-	CHALLENGE = 17,
+	RESIZE	= 11,
+	ANSWER	= 12,
+	PREPARE	= 13,
+	GROW	= 14,
+	PING	= 18,
+	CHALLENGE = 19,
 };
 
 static const struct poke pokes[] = {
@@ -468,6 +496,8 @@ static const struct poke pokes[] = {
 	{ HELLO, 73, 1, '\n', -EPROTO },
 	{ HELLO, 78, 1, 'a', -EPROTO },
 	{ HELLO, 103, 1, 'a', -EPROTO },
+	{ HELLO, 136, 8, 128000, 0 },
+	{ HELLO, 136, 8, 127999, -EPROTO },		/* no room for the volume */
 
 	{ WISH, 0, 1, 0, -EPROTO },
 	{ WISH, 0, 1, 2, -EPROTO },			/* a wish's fields */
@@ -483,10 +513,15 @@ static const struct poke pokes[] = {
 	{ WISH, 17, 1, ' ', -EPROTO },
 	{ WISH, 22, 1, 'a', -EPROTO },
 	{ WISH, 47, 1, 'a', -EPROTO },
+	{ WISH, 48, 8, ~0ULL, 0 },
+	{ WISH, 176, 8, ~0ULL, 0 },
 	{ TRIGGER, 0, 1, 3, 0 },
 	{ TRIGGER, 0, 1, 4, -EPROTO },			/* cancel has no slots */
 	{ TRIGGER, 0, 1, 5, 0 },			/* rate 0 */
-	{ TRIGGER, 0, 1, 6, -EPROTO },
+	{ TRIGGER, 0, 1, 6, -EPROTO },			/* to what length? */
+	{ TRIGGER, 0, 1, 7, -EPROTO },
+	{ TRIGGER, 48, 8, 1, -EPROTO },
+	{ TRIGGER, 176, 8, 1, -EPROTO },
 	{ TRIGGER, 12, 4, 1, -EPROTO },
 	{ TRIGGER, 1, 1, 1, -EPROTO },
 	{ TRIGGER, 2, 2, 0, -EPROTO },
@@ -498,8 +533,15 @@ static const struct poke pokes[] = {
 	{ TRIGGER, 47, 1, 'a', -EPROTO },
 	{ CANCEL, 2, 2, 1, -EPROTO },
 	{ CANCEL, 12, 4, 1, -EPROTO },
+	{ CANCEL, 48, 8, 1, -EPROTO },
+	{ RESIZE, 48, 8, 0, -EPROTO },
+	{ RESIZE, 48, 8, 1, 0 },
+	{ RESIZE, 2, 2, 1, -EPROTO },
+	{ RESIZE, 12, 4, 1, -EPROTO },
+	{ RESIZE, 56, 8, 1, -EPROTO },
 	{ RATE, 2, 2, 0, -EPROTO },
 	{ RATE, 12, 4, 0, 0 },
+	{ RATE, 48, 8, 1, -EPROTO },
 	{ RATE, 12, 4, ~0U, 0 },
 	{ RATE, 0, 1, 2, -EPROTO },
 	{ RATE, 0, 1, 3, -EPROTO },
@@ -535,6 +577,13 @@ static const struct poke pokes[] = {
 	{ PREPARE, 10, 2, 0, -EPROTO },
 	{ PREPARE, 12, 1, 1, -EPROTO },
 	{ PREPARE, 15, 1, 1, -EPROTO },
+	{ PREPARE, 16, 8, 1, -EPROTO },			/* a trigger has no length */
+	{ GROW, 16, 8, 1, 0 },
+	{ GROW, 16, 8, 0, -EPROTO },
+	{ GROW, 10, 2, 1, -EPROTO },
+	{ GROW, 8, 1, 4, -EPROTO },			/* nor has a view */
+	{ GROW, 8, 4, 0x10005, -EPROTO },		/* nor a rate */
+	{ GROW, 8, 1, 7, -EPROTO },
 
 	{ PING, 0, 8, 0, -EPROTO },			/* list without an epoch */
 	{ PING, 8, 8, 0, -EPROTO },
@@ -577,7 +626,7 @@ static void payload_special(struct kunit *test)
 {
 	struct fclock_msg msg = { .type = FCLOCK_PREPARED };
 	struct sample s = { .type = FCLOCK_LOCK_GRANT, .length = 32 };
-	u8 bytes[136], ping[144];
+	u8 bytes[144], ping[144];
 
 	/* PREPARED names a number. */
 	KUNIT_EXPECT_EQ(test, fclock_wire_check_payload(&msg, NULL, 1),
@@ -603,14 +652,14 @@ static void payload_special(struct kunit *test)
 	/* While the volume is not known nothing in it can be named. */
 	KUNIT_EXPECT_EQ(test, check(&samples[REQUEST], 24, 0), -EPROTO);
 	KUNIT_EXPECT_EQ(test, check(&samples[GRANT], 66, 0), -EPROTO);
-	KUNIT_EXPECT_EQ(test, check(&samples[HELLO], 136, 0), 0);
+	KUNIT_EXPECT_EQ(test, check(&samples[HELLO], 144, 0), 0);
 	KUNIT_EXPECT_EQ(test, check(&samples[PING], 144, 0), 0);
 
 	/* No list: neither an epoch nor members. */
 	memcpy(bytes, golden_hello, sizeof(bytes));
 	memset(bytes + 40, 0, 16);
-	s = (struct sample){ FCLOCK_HELLO, bytes, 136 };
-	KUNIT_EXPECT_EQ(test, check(&s, 136, GRAINS), 0);
+	s = (struct sample){ FCLOCK_HELLO, bytes, 144 };
+	KUNIT_EXPECT_EQ(test, check(&s, 144, GRAINS), 0);
 	memset(ping, 0, sizeof(ping));
 	s = (struct sample){ FCLOCK_PING, ping, 144 };
 	KUNIT_EXPECT_EQ(test, check(&s, 144, GRAINS), 0);
@@ -619,14 +668,14 @@ static void payload_special(struct kunit *test)
 	memcpy(bytes, golden_hello, sizeof(bytes));
 	memset(bytes + 24, 0, 12);
 	bytes[4] = 1;
-	s = (struct sample){ FCLOCK_WELCOME, bytes, 136 };
-	KUNIT_EXPECT_EQ(test, check(&s, 136, GRAINS), 0);
+	s = (struct sample){ FCLOCK_WELCOME, bytes, 144 };
+	KUNIT_EXPECT_EQ(test, check(&s, 144, GRAINS), 0);
 	memcpy(bytes, golden_hello, sizeof(bytes));
 	bytes[66] = 0;
 	memset(bytes + 104, 0, 32);
-	KUNIT_EXPECT_EQ(test, check(&s, 136, GRAINS), 0);
+	KUNIT_EXPECT_EQ(test, check(&s, 144, GRAINS), 0);
 	bytes[135] = 1;
-	KUNIT_EXPECT_EQ(test, check(&s, 136, GRAINS), -EPROTO);
+	KUNIT_EXPECT_EQ(test, check(&s, 144, GRAINS), -EPROTO);
 }
 
 /* What an accepted grant says lies in the volume, by slow means. */

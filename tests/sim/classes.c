@@ -71,7 +71,7 @@ void sim_tell_class(const struct world_class *cls)
 	.attach = 3000, .fence = 9000, .expel = 9000, .dup = 9000,	\
 	.drop = 200, .limit = 2000, .requeue = 300, .rate = 2000, .cancel = 100,	\
 	.copy_fail = 2, .commit_fail = 3, .super_fail = 10, .io_fail = 3, \
-	.read_fail = 10, .nomem = 20, .torn = 10
+	.read_fail = 10, .nomem = 20, .torn = 10, .resize = 2000
 
 #define C(n, s, ...) { .cls = { .name = n, __VA_ARGS__ }, .seeds = s }
 
@@ -84,10 +84,10 @@ const struct sim_class sim_classes[] = {
 	  .nomem = 50, .torn = 100),
 	C("one-fail", 40, ONE, .stop = 500, .copy_fail = 20, .commit_fail = 20,
 	  .super_fail = 30, .io_fail = 20, .read_fail = 100, .crash = 1500),
-	/* bitmap blocks of more than one sector */
+	/* bitmap blocks of more than one sector, caches of many runs */
 	C("one-large", 4, ONE, .grains = 16384, .slice = 8192, .ms = 2000,
-	  .span = 14, .power = 900, .trigger = 400),
-	C("two", 40, THREE, .nodes = 2, .slots = 4, .crash = 2000, .cut = 1500),
+	  .span = 14, .power = 900, .trigger = 400, .limit = 200),
+	C("two", 40, THREE, .nodes = 2, .slots = 4, .grains = 108, .crash = 2000, .cut = 1500),
 	C("three", 40, THREE),
 	C("three-small", 40, THREE, .grains = 12, .slice = 4, .ms = 2000,
 	  .workers = 6, .cache = W_CACHE_ALL, .trigger = 60),
@@ -110,17 +110,18 @@ const struct sim_class sim_classes[] = {
 	C("three-crash", 40, THREE, .ms = 6000, .crash = 1500, .cut = 2500,
 	  .torn = 50),
 	C("three-leave", 40, THREE, .ms = 6000, .leave = 1200, .attach = 600,
-	  .apart = 1),
+	  .cut = 700, .lag = 1500, .slow = 700, .crash = 3000, .apart = 1),
 	C("three-fence", 40, THREE, .ms = 6000, .fence = 2000, .cut = 2500),
-	C("three-expel", 40, THREE, .ms = 6000, .expel = 1500, .cut = 2500),
+	C("three-expel", 40, THREE, .ms = 6000, .expel = 1500, .cut = 2500,
+	  .leave = 1200, .slow = 900),
 	C("three-lists", 40, THREE, .ms = 6000, .dup = 1500, .fence = 3000,
-	  .cut = 2500),
+	  .cut = 2500, .slow = 900, .rate = 2000),
 	C("three-fail", 40, THREE, .stop = 900, .copy_fail = 10,
 	  .commit_fail = 10, .super_fail = 20, .io_fail = 10, .read_fail = 100,
 	  .crash = 2500),
 	C("three-memory", 40, THREE, .nomem = 200, .crash = 1500, .drop = 100),
 	C("four-grow", 40, THREE, .nodes = 4, .grow = 1500, .nomem = 50,
-	  .crash = 3000, .attach = 1200),
+	  .crash = 3000, .attach = 1200, .fence = 4000),
 	/* a slice for each of many views: nodes die, often together, and return */
 	C("five-fence", 40, THREE, .nodes = 5, .grains = 300, .slice = 8,
 	  .ms = 8000, .workers = 2, .fence = 700, .cut = 2000, .lag = 2000),
@@ -128,14 +129,23 @@ const struct sim_class sim_classes[] = {
 	  .ms = 8000, .workers = 2, .leave = 500, .crash = 900, .expel = 4000,
 	  .slow = 1500, .trigger = 700, .cache = W_CACHE_ALL),
 	C("all", 60, THREE, .nodes = 4, .slots = 3, .ms = 8000, .apart = 1, ALL),
-	/* copies that the owner makes by itself */
-	C("one-rate", 30, ONE, .rate = 150, .stop = 1500, .power = 2000,
+	/* copies that the owner makes by itself; runs of more than a word of bits */
+	C("one-rate", 30, ONE, .grains = 300, .slice = 128, .rate = 150, .stop = 1500, .power = 2000,
 	  .limit = 800),
 	C("three-rate", 40, THREE, .rate = 200, .trigger = 500, .stop = 1500,
 	  .cut = 1500, .crash = 2500, .attach = 2500),
 	C("three-rate-fail", 30, THREE, .rate = 300, .trigger = 400,
 	  .slow = 1500, .copy_fail = 5, .commit_fail = 5, .super_fail = 10,
 	  .expel = 4000, .cancel = 100, .torn = 20),
+	/* the volume grows, while copies of it are active */
+	C("one-resize", 40, ONE, .resize = 200, .crash = 900, .power = 1500,
+	  .torn = 50, .super_fail = 30, .stop = 1500, .cancel = 50),
+	C("three-resize", 60, THREE, .slots = 3, .ms = 6000, .resize = 250,
+	  .trigger = 300, .stop = 1500, .crash = 2000, .power = 4000,
+	  .leave = 3000, .cut = 1500, .attach = 1500, .super_fail = 10,
+	  .torn = 30, .cancel = 50),
+	C("three-resize-rate", 40, THREE, .resize = 400, .rate = 300,
+	  .trigger = 400, .crash = 2500, .expel = 4000, .cut = 2000),
 	C("eight", 10, MANY, .nodes = 8, .grains = 400, .fence = 2500, .cut = 2000, .crash = 3000,
 	  .slow = 3000),
 	C("sixteen", 6, MANY, .nodes = 16, .grains = 400, ALL, .power = 6000),

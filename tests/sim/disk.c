@@ -83,6 +83,16 @@ void disk_init(struct world *w)
 	BUG_ON(fclock_geometry_init(&w->geo, w->sectors, W_GRAIN, 0));
 	w->geo.slice = w->cls->slice;
 	w->geo.slices = DIV_ROUND_UP_ULL(w->geo.grains, w->geo.slice);
+	w->first_geo = w->geo;
+	if (w->cls->resize) {
+		/* it grows, and ends anywhere in a grain and in a slice */
+		w->first_geo.length = w_between(w, w->sectors / 4,
+						w->sectors * 3 / 4);
+		w->first_geo.grains = DIV_ROUND_UP_ULL(w->first_geo.length,
+						       W_GRAIN);
+		w->first_geo.slices = DIV_ROUND_UP_ULL(w->first_geo.grains,
+						       w->geo.slice);
+	}
 	w_stamp(w, 0, 0, 0, 0);		/* 0 is nothing */
 	dev_init(&w->a, w->sectors);
 	dev_fill(w, &w->a, FCLOCK_TARGET_A);
@@ -243,7 +253,8 @@ static bool leaves_marks(const struct dop *d)
 {
 	return d->type == DOP_COPY || d->type == DOP_COMMIT ||
 	       d->type == DOP_SUPER ||
-	       (d->type == DOP_BIO && d->io != FCLOCK_IO_READ);
+	       (d->type == DOP_BIO && d->io != FCLOCK_IO_READ &&
+		d->io != FCLOCK_IO_FLUSH);
 }
 
 /* A part of what was on its way when the node died gets there, sector by sector. */
@@ -361,7 +372,7 @@ static void copy_read(struct world *w, struct dop *d, u64 first, u64 last)
 
 static void copy_effect(struct world *w, struct dop *d)
 {
-	u64 first = w_first_sector(d->first), last = w_last_sector(w, d->last);
+	u64 first = w_first_sector(d->first), last = d->end - 1;
 	unsigned int s;
 	bool fails;
 	u64 i;
@@ -393,6 +404,7 @@ static void copy_done(struct world *w, struct dop *d)
 		d->read_error = true;
 	w_trace(w, "n%u copied %llu-%llu slots %x read error %u failed %x",
 		n->id, d->first, d->last, d->slots, d->read_error, d->failed);
+	oracle_failed(w, n, d->read_error ? d->slots : d->failed);
 	spin_lock(&n->lock);
 	fclock_core_copied(n->core, d->split, d->read_error, d->failed);
 	spin_unlock(&n->lock);
@@ -409,6 +421,7 @@ void disk_copy(struct fclock_core *core, struct fclock_split *split)
 	d->split = split;
 	d->first = split->first;
 	d->last = split->last;
+	d->end = split->end;
 	d->slots = split->slots;
 	d->stages = 2;
 	d->effect = copy_effect;

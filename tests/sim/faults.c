@@ -30,6 +30,15 @@ static struct node *live_node(struct world *w)
 	return NULL;
 }
 
+/* One that is on its way out may meet it, too. */
+static struct node *up_node(struct world *w)
+{
+	struct node *n = any_node(w);
+
+	return n->core && n->core->started && w_chance(w, 300) ? n :
+							       live_node(w);
+}
+
 /* ----------------------------------------------------------------------- users */
 
 static void fault_trigger(struct world *w)
@@ -38,7 +47,7 @@ static void fault_trigger(struct world *w)
 
 	if (n)
 		node_ask(n, FCLOCK_ASK_TRIGGER,
-			 1 + w_below(w, BIT(w->cls->slots) - 1), 0);
+			 1 + w_below(w, BIT(w->cls->slots) - 1), 0, 0);
 }
 
 static void fault_stop(struct world *w)
@@ -46,7 +55,8 @@ static void fault_stop(struct world *w)
 	struct node *n = live_node(w);
 
 	if (n)
-		node_ask(n, FCLOCK_ASK_STOP, BIT(w_below(w, w->cls->slots)), 0);
+		node_ask(n, FCLOCK_ASK_STOP, BIT(w_below(w, w->cls->slots)), 0,
+			 0);
 }
 
 /* KiB/s; a grain is 4 KiB */
@@ -66,9 +76,53 @@ static void fault_rate(struct world *w)
 		return;
 	/* one after the other: compilers differ in which argument comes first */
 	rate = w_chance(w, 200) ? 0 : some_rate(w);
-	node_ask(n, FCLOCK_ASK_COPY_RATE, BIT(w_below(w, w->cls->slots)), rate);
+	node_ask(n, FCLOCK_ASK_COPY_RATE, BIT(w_below(w, w->cls->slots)), rate,
+		 0);
 }
 
+/* Copies' tables: longer for the next trigger, or as short as they may be. */
+static void reload_copies(struct world *w, struct node *n)
+{
+	unsigned int s;
+
+	for (s = 0; s < w->cls->slots; s++)
+		if ((n->attached & BIT(s)) && w_chance(w, 500))
+			node_set_copy(n, s, w_chance(w, 800) ? n->room :
+				      w_between(w, 1, n->room));
+}
+
+/*
+ * Longer tables on all nodes, as a rule, and a resize; some find a node without one, or
+ * meet a reload that makes a table shorter again.
+ */
+static void fault_resize(struct world *w)
+{
+	u64 length = w_between(w, w_length(w), w->sectors);
+	unsigned int i;
+	struct node *n;
+
+	/* in many steps */
+	if (w_chance(w, 700))
+		length = min(length, w_length(w) + 1 + w_below(w, 40));
+	for (i = 1; i <= w->cls->nodes; i++) {
+		n = &w->node[i];
+		if (!n->core || n->leaving || w_chance(w, 30))
+			continue;
+		if (n->room < length)
+			node_set_room(n, w_chance(w, 500) ? length :
+				      w_between(w, length, w->sectors));
+		else if (w_chance(w, 100))
+			node_set_room(n, w_between(w, 1, length));
+		reload_copies(w, n);
+	}
+	n = live_node(w);
+	if (n)
+		node_ask(n, FCLOCK_ASK_RESIZE, 0, 0, w_chance(w, 900) ? length :
+			 w_between(w, 1, w->sectors + 9));
+	n = live_node(w);
+	if (n && w_chance(w, 200))
+		node_set_room(n, w_between(w, w_length(w), length));
+}
 
 static void fault_drop(struct world *w)
 {
@@ -77,14 +131,15 @@ static void fault_drop(struct world *w)
 	if (!n)
 		return;
 	spin_lock(&n->lock);
+	fclock_core_reset_stats(n->core);
 	if (w_chance(w, 300))
-		fclock_cache_drop_all(&n->core->cache);
+		fclock_core_drop_cache(n->core);
 	else
 		fclock_cache_shrink(&n->core->cache, 1 + w_below(w, 3));
 	spin_unlock(&n->lock);
 }
 
-/* A reload with another cache_limit. */
+/* A reload with another cache_limit and trigger_timeout. */
 static void fault_limit(struct world *w)
 {
 	struct node *n = live_node(w);
@@ -92,7 +147,8 @@ static void fault_limit(struct world *w)
 	if (!n)
 		return;
 	spin_lock(&n->lock);
-	fclock_cache_set_limit(&n->core->cache, node_cache_limit(w));
+	fclock_core_set_cache_limit(n->core, node_cache_limit(w));
+	fclock_core_set_timeout(n->core, w_between(w, 200, 3000));
 	spin_unlock(&n->lock);
 }
 
@@ -108,6 +164,7 @@ static void fault_requeue(struct world *w)
 	w_trace(w, "n%u requeues t%u", n->id, target);
 	spin_lock(&n->lock);
 	fclock_client_requeue(n->core, target);
+	fclock_core_start(n->core);	/* once more changes nothing */
 	spin_unlock(&n->lock);
 }
 
@@ -134,7 +191,10 @@ static void fault_attach(struct world *w)
 	}
 }
 
-/* A reload that names the nodes which its table did not name before. */
+/*
+ * A reload that names the nodes which its table did not name before. One that failed for
+ * lack of memory may have added some of them.
+ */
 static void add_peers(struct world *w, struct node *n)
 {
 	u64 more = all_nodes(w) & ~n->peers & ~fclock_node_bit(n->id);
@@ -143,7 +203,7 @@ static void add_peers(struct world *w, struct node *n)
 
 	if (!more)
 		return;
-	r = fclock_core_add_peers(n->core, more);
+	r = fclock_core_add_peers(n->core, more | n->peers);
 	w_trace(w, "n%u adds peers %llx: %d", n->id, more, r);
 	if (r)
 		return;
@@ -217,7 +277,7 @@ void world_crash(struct world *w, struct event *e)
 
 static void fault_crash(struct world *w)
 {
-	struct node *n = live_node(w);
+	struct node *n = up_node(w);
 
 	if (n)
 		crash(w, n);
@@ -265,22 +325,57 @@ out:
 
 /* ---------------------------------------------------------------- members lists */
 
+/* What no list can be is refused, and changes nothing. */
+static void bad_lists(struct node *n)
+{
+	u64 epoch = n->core->epoch, members = n->core->members;
+
+	if (fclock_core_members(n->core, 0, 1) != -EINVAL ||
+	    fclock_core_members(n->core, FCLOCK_EPOCH_MAX + 1, 1) != -EINVAL ||
+	    fclock_core_members(n->core, epoch + 1, 0) != -EINVAL ||
+	    n->core->epoch != epoch || n->core->members != members)
+		w_fail(n->w, "n%u takes a bad members list", n->id);
+}
+
+/*
+ * A node that is up, with its devices, is left out by @members: these were true of what it
+ * was before. No manager tells such a list when it has admitted the node again.
+ */
+static bool leaves_out_live(struct world *w, u64 members)
+{
+	unsigned int i;
+
+	for (i = 1; i <= w->cls->nodes; i++) {
+		struct node *n = &w->node[i];
+
+		if (!(members & fclock_node_bit(i)) && n->core &&
+		    n->core->started && !n->fenced)
+			return true;
+	}
+	return false;
+}
+
 static void list_event(struct world *w, struct event *e)
 {
 	struct node *n = e->p;
+	u64 known;
+	int r;
 
 	/* who was about to tell it fell with the power, and tells the newest one now */
-	if (e->a < w->epoch && e->a <= w->told_before)
+	if (e->a < w->epoch &&
+	    (e->a <= w->told_before || leaves_out_live(w, e->b)))
 		return;
 	if (!n->core || !n->core->started)
 		return;
-	/* the table of a node that was not told yet does not name all of them */
-	if (e->b & ~(n->peers | fclock_node_bit(n->id)))
-		return;
 	w_trace(w, "n%u hears members %llx of epoch %llu", n->id, e->b, e->a);
 	spin_lock(&n->lock);
-	fclock_core_members(n->core, e->a, e->b);
+	bad_lists(n);
+	known = fclock_core_configured(n->core);
+	r = fclock_core_members(n->core, e->a, e->b);
 	spin_unlock(&n->lock);
+	/* the table of a node that was not told yet does not name all of them */
+	if ((r == -EINVAL) != !!(e->b & ~known))
+		w_fail(w, "n%u: members %llx: %d", n->id, e->b, r);
 	node_check_end(n);
 }
 
@@ -315,9 +410,9 @@ static void new_list(struct world *w, u64 members)
 /* One node at a time, and no second change while an old one runs. */
 static struct node *node_to_lose(struct world *w)
 {
-	struct node *n = live_node(w);
+	struct node *n = up_node(w);
 
-	if (!n || n->leaving || w->cls->nodes < 2)
+	if (!n || w->cls->nodes < 2)
 		return NULL;
 	if (!w->epoch)
 		w->members = all_nodes(w);
@@ -331,6 +426,8 @@ static void unfence(struct world *w, struct event *e)
 {
 	struct node *n = e->p;
 
+	/* on another host: only who knows the list without the old one lets it in */
+	n->moves += w_chance(w, 300);
 	new_list(w, w->members | fclock_node_bit(n->id));
 	w_in(w, w_below(w, 500 * W_MS), NULL, node_restart, n, 0, 0);
 }
@@ -361,6 +458,65 @@ static void fault_fence(struct world *w)
 		fence(w, n);
 	}
 	new_list(w, w->members);
+}
+
+static void strike_moved(struct world *w, struct event *e);
+
+static void admit_all(struct world *w, struct event *e)
+{
+	new_list(w, all_nodes(w));
+	w_in(w, 8 * W_SEC, NULL, strike_moved, NULL, 0, 0);
+}
+
+/* The instance of @n that @sb lists is not the one that waits on another host. */
+static bool lists_another(const struct fclock_super *sb, const struct node *n)
+{
+	u64 listed = fclock_listed_instance(sb, n->id);
+
+	return listed && listed != n->core->instance;
+}
+
+/*
+ * By M, or by what a node knew before somebody struck the old instance and was not heard: that
+ * node refuses the new one, and waits for the old one if it was the primary.
+ */
+static bool waits_elsewhere(struct world *w, const struct node *n)
+{
+	bool waits = lists_another(&w->truth, n);
+	const struct node *o;
+	unsigned int i;
+
+	for (i = 1; i <= w->cls->nodes; i++) {
+		o = &w->node[i];
+		waits |= o != n && o->core && lists_another(&o->core->sb, n);
+	}
+	return waits;
+}
+
+/*
+ * Nobody who is alive heard the list that left the old instance out: the logs say who waits for
+ * such a list, and who refuses the new one on its other host. The administrator tells one.
+ */
+static void strike_moved(struct world *w, struct event *e)
+{
+	const struct node *n;
+	u64 moved = 0;
+	unsigned int i;
+
+	for (i = 1; i <= w->cls->nodes; i++) {
+		n = &w->node[i];
+		if (n->core && n->moves &&
+		    n->core->phase == FCLOCK_STARTING && waits_elsewhere(w, n))
+			moved |= fclock_node_bit(i);
+	}
+	if (moved == all_nodes(w))
+		moved &= moved - 1;	/* a list names somebody */
+	if (moved && w->split_epoch != w->epoch) {
+		new_list(w, all_nodes(w) & ~moved);
+		w_in(w, 4 * W_SEC, NULL, admit_all, NULL, 0, 0);
+	} else {
+		w_in(w, 8 * W_SEC, NULL, strike_moved, NULL, 0, 0);
+	}
 }
 
 /* Its storage comes back when the old instance has ended. */
@@ -492,9 +648,13 @@ void world_mend(struct world *w)
 	for (i = 1; i <= w->cls->nodes; i++) {
 		struct node *n = &w->node[i];
 
+		if (n->core)
+			node_set_room(n, w->sectors);
 		for (s = 0; s < w->cls->slots; s++)
 			if (n->core && !((n->attached | n->detaching) & BIT(s)))
 				node_attach(n, s);
+			else if (n->core && (n->attached & BIT(s)))
+				node_set_copy(n, s, w->sectors);
 		if (n->core)
 			add_peers(w, n);
 		else
@@ -503,6 +663,8 @@ void world_mend(struct world *w)
 			w_in(w, w_below(w, 3 * W_SEC), NULL, list_event, n,
 			     w->epoch, w->members);
 	}
+	if (w->cls->fence)
+		w_in(w, 8 * W_SEC, NULL, strike_moved, NULL, 0, 0);
 }
 
 /* Who is asked may be on its way out: once more, until M says it. */
@@ -517,6 +679,7 @@ void world_copy_all(struct world *w)
 		n = live_node(w);
 		if (n && !n->leaving && list_empty(&n->asks) &&
 		    w->truth.slot[s].rate != w->last_rate)
-			node_ask(n, FCLOCK_ASK_COPY_RATE, BIT(s), w->last_rate);
+			node_ask(n, FCLOCK_ASK_COPY_RATE, BIT(s), w->last_rate,
+				 0);
 	}
 }

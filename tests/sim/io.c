@@ -8,7 +8,8 @@
 static const char *io_name(u8 io)
 {
 	return io == FCLOCK_IO_READ ? "read" :
-	       io == FCLOCK_IO_WRITE ? "write" : "discard";
+	       io == FCLOCK_IO_WRITE ? "write" :
+	       io == FCLOCK_IO_FLUSH ? "flush" : "discard";
 }
 
 static void again(struct world *w, struct event *e)
@@ -57,6 +58,27 @@ static struct dev *dev_of(struct world *w, const struct dop *d)
 	return &w->slot[d->target].b;
 }
 
+/*
+ * What no device does: a write that is under way can be read, then what was there before, then
+ * the write. No class has it; tests/sim/run looks whether the oracle sees it.
+ */
+static void flicker(struct world *w, struct dop *d)
+{
+	struct dev *dev = dev_of(w, d);
+	u64 sector, n = d->last - d->first + 1;
+
+	if (!d->buf) {
+		d->buf = malloc(n * sizeof(u64));
+		memcpy(d->buf, &dev->vol[d->first], n * sizeof(u64));
+		d->stages = 3;
+	}
+	for (sector = d->first; sector <= d->last; sector++)
+		if (d->stage != 1)
+			dev_write(w, dev, sector, d->stamp);
+		else if (dev->vol[sector] == d->stamp)
+			dev_write(w, dev, sector, d->buf[sector - d->first]);
+}
+
 static void piece_effect(struct world *w, struct dop *d)
 {
 	struct dev *dev = dev_of(w, d);
@@ -68,6 +90,17 @@ static void piece_effect(struct world *w, struct dop *d)
 			d->error = -EIO;
 		else if (d->bio)
 			oracle_read(w, d);
+		return;
+	}
+	if (d->io == FCLOCK_IO_FLUSH) {
+		if (fails)
+			d->error = -EIO;
+		else
+			dev_flush(dev);
+		return;
+	}
+	if (d->buf || w_fault(w, W_flicker)) {
+		flicker(w, d);
 		return;
 	}
 	/* in two steps, now and then: who reads meanwhile sees a part of it */
@@ -197,6 +230,8 @@ void io_wake(struct fclock_core *core, struct fclock_waiter *waiter)
 
 	if (waiter->verdict == FCLOCK_GO || waiter->verdict == FCLOCK_GO_SHARED)
 		oracle_begins(n->w, n, "an I/O");
+	else if (waiter->verdict == FCLOCK_FAIL)
+		oracle_error(n->w, bio);
 	/* as the kernel does: it stands on a list of the caller's now */
 	list_add_tail(&waiter->list, &n->woken);
 	w_in(n->w, w_below(n->w, 60), n, woken, bio, 0, 0);
@@ -204,24 +239,39 @@ void io_wake(struct fclock_core *core, struct fclock_waiter *waiter)
 
 /* --------------------------------------------------------------------- the way in */
 
+/* As is_beyond() of the module. */
+static bool is_beyond(struct node *n, const struct fclock_waiter *wt,
+		      unsigned int map)
+{
+	return wt->last >= n->core->whole[map] && wt->end > n->core->limit[map];
+}
+
 static void pass(struct bio *bio)
 {
 	struct node *n = bio->node;
 	struct fclock_waiter *wt = &bio->waiter;
 	unsigned int map = fclock_map_index(wt->target);
 
+	if (is_beyond(n, wt, map)) {
+		oracle_error(n->w, bio);
+		bio->error = true;
+		bio_put(bio);
+		return;
+	}
 	if (wt->target == FCLOCK_TARGET_A && wt->io == FCLOCK_IO_READ) {
 		piece(bio, wt->first, wt->last, false, NULL, -1);
 		bio_put(bio);
 		return;
 	}
+	oracle_pass(n->w, bio);
 	if (n->gates_closed & BIT(map)) {
 		submit(bio);
 		return;
 	}
 	switch (n->core->path[map]) {
 	case FCLOCK_PATH_CACHE:
-		if (!fclock_cache_covers(&n->core->cache, map, wt->first,
+		if (wt->io != FCLOCK_IO_FLUSH &&
+		    !fclock_cache_covers(&n->core->cache, map, wt->first,
 					 wt->last))
 			break;
 		fallthrough;
@@ -231,6 +281,7 @@ static void pass(struct bio *bio)
 		bio_put(bio);
 		return;
 	case FCLOCK_PATH_FAIL:
+		oracle_error(n->w, bio);
 		bio->error = true;
 		bio_put(bio);
 		return;
@@ -261,11 +312,13 @@ void io_submit(struct node *n, unsigned int worker, u8 target, u8 io, u64 first,
 	bio->first = first;
 	bio->last = last;
 	bio->submitted = w->now;
+	bio->end = oracle_end(w, n, target);
 	bio->pending = 1;
 	bio->waiter.target = target;
 	bio->waiter.io = io;
 	bio->waiter.first = first / W_GRAIN;
 	bio->waiter.last = last / W_GRAIN;
+	bio->waiter.end = last + 1;
 	INIT_LIST_HEAD(&bio->waiter.list);
 	list_add_tail(&bio->list, &n->bios);
 	w->nr_bios++;
@@ -278,7 +331,7 @@ static void work(struct node *n, unsigned int worker)
 {
 	struct world *w = n->w;
 	u8 target = FCLOCK_TARGET_A, io = FCLOCK_IO_WRITE;
-	u64 chance = w_random(w), first, last;
+	u64 chance = w_random(w), first, last, grains = w_grains(w);
 	unsigned int s = chance % w->cls->slots;
 
 	if ((chance >> 8) % 1000 < 600 && (n->attached & BIT(s))) {
@@ -290,9 +343,18 @@ static void work(struct node *n, unsigned int worker)
 	}
 	if (io == FCLOCK_IO_WRITE && (chance >> 32) % 1000 < 100)
 		io = FCLOCK_IO_DISCARD;
+	/* one of A is only the device's */
+	if (target != FCLOCK_TARGET_A && (chance >> 50) % 1000 < 30) {
+		io_submit(n, worker, target, FCLOCK_IO_FLUSH, 0, 0);
+		return;
+	}
+	/* beyond the volume as well, and often where the first copies end */
+	if (w->cls->resize && (chance >> 56) % 8 == 0)
+		grains = w->geo.grains;
 	/* half of it in one corner, so that nodes meet */
-	first = w_below(w, (chance >> 44) & 1 ? min_t(u64, 8, w->geo.grains) :
-			w->geo.grains);
+	first = w_below(w, (chance >> 44) & 1 ? min_t(u64, 8, grains) : grains);
+	if (w->cls->resize && (chance >> 56) % 8 == 1)
+		first = min(w->first_geo.grains - 1 + first % 4, grains - 1);
 	last = first + w_below(w, w->cls->span);
 	last = w_last_sector(w, min(last, w->geo.grains - 1));
 	first = w_first_sector(first);

@@ -386,10 +386,10 @@ void net_node_down(struct node *n, bool polite)
 		if (c->end[side] != n || !c->open[side])
 			continue;
 		c->open[side] = false;
-		if (polite)
+		if (polite && !w_chance(w, 50))
 			w_at(w, max(w->now, c->last[side]) + 1, NULL,
 			     remote_close, c, !side, 0);
-		else if (w_chance(w, 600))
+		else if (!polite && w_chance(w, 600))
 			w_in(w, net_delay(w), NULL, remote_close, c, !side, 0);
 		/* else the other side has to find out by itself */
 	}

@@ -125,6 +125,16 @@ static void ask_woken(struct world *w, struct event *e)
 	ask_free(a);
 }
 
+static void ask_late(struct world *w, struct event *e)
+{
+	if (w->calm || !ask_find(e->node, e->a))
+		return;
+	if (e->node->core->pri.failed)
+		w_fail(w, "n%u lets an ask wait and cannot write M", e->node->id);
+	e->b = 1;
+	ask_woken(w, e);
+}
+
 /* The trace keeps no text of its own. */
 static const char *keep(struct world *w, const char *text)
 {
@@ -147,10 +157,11 @@ static void op_answer(struct fclock_core *core, struct fclock_ask *ask)
 static const char *ask_name(u8 kind)
 {
 	return kind == FCLOCK_ASK_STOP ? "stop" :
-	       kind == FCLOCK_ASK_COPY_RATE ? "copy rate" : "trigger";
+	       kind == FCLOCK_ASK_COPY_RATE ? "copy rate" :
+	       kind == FCLOCK_ASK_RESIZE ? "resize" : "trigger";
 }
 
-void node_ask(struct node *n, u8 kind, u16 slots, u32 rate)
+void node_ask(struct node *n, u8 kind, u16 slots, u32 rate, u64 length)
 {
 	struct world *w = n->w;
 	struct ask *a = calloc(1, sizeof(*a));
@@ -161,11 +172,18 @@ void node_ask(struct node *n, u8 kind, u16 slots, u32 rate)
 	a->ask.kind = kind;
 	a->ask.slots = slots;
 	a->ask.rate = rate;
+	a->ask.length = length;
 	list_add_tail(&a->list, &n->asks);
-	w_trace(w, "n%u asks %s %x %u", n->id, ask_name(kind), slots, rate);
+	w_trace(w, "n%u asks %s %x %u %llu", n->id, ask_name(kind), slots, rate,
+		length);
+	oracle_asked(w, a);
 	if (w_fault(w, W_cancel))
 		w_in(w, w_between(w, 1, 200 * W_MS), n, ask_woken, NULL,
 		     a->number, 1);
+	/* as message.c: nobody waits longer. In the end every ask has to be answered. */
+	if (!w->calm)
+		w_in(w, (n->core->cfg.trigger_timeout + 1000) * W_MS, n,
+		     ask_late, NULL, a->number, 0);
 	spin_lock(&n->lock);
 	fclock_core_ask(n->core, &a->ask);
 	spin_unlock(&n->lock);
@@ -197,28 +215,113 @@ static const struct fclock_core_ops world_ops = {
 
 /* --------------------------------------------------------------------- life */
 
+static void free_memory(struct fclock_slot_memory *mem)
+{
+	free(mem->bits);
+	free(mem->slice_era);
+	free(mem->slice_split);
+	memset(mem, 0, sizeof(*mem));
+}
+
+static struct fclock_slot_memory make_memory(struct world *w, u64 sectors)
+{
+	u64 slices = DIV_ROUND_UP_ULL(sectors, W_GRAIN * w->geo.slice);
+
+	return (struct fclock_slot_memory) {
+		.bits = calloc(BITS_TO_LONGS(slices * w->geo.slice),
+			       sizeof(long)),
+		.slice_era = calloc(slices, sizeof(u64)),
+		.slice_split = calloc(slices, sizeof(u32)),
+		.slices = slices,
+	};
+}
+
+/* As spare_memory() of the module. */
+static void spare_memory(struct node *n, unsigned int s)
+{
+	struct slot_memory *m = &n->memory[s];
+	struct fclock_slot_memory unused;
+
+	spin_lock(&n->lock);
+	if (fclock_core_spared(n->core, s, m->mem.bits)) {
+		unused = m->mem;
+		m->mem = m->spare;
+	} else {
+		unused = m->spare;
+	}
+	m->spare = make_memory(n->w, n->planned);
+	fclock_core_spare(n->core, s, &m->spare);
+	spin_unlock(&n->lock);
+	free_memory(&unused);
+}
+
+/* A reload of the origin, and its resume, which may be refused. */
+void node_set_room(struct node *n, u64 sectors)
+{
+	struct world *w = n->w;
+	unsigned int s;
+	int r;
+
+	if (sectors > n->planned) {
+		n->planned = sectors;
+		for (s = 0; s < w->cls->slots; s++)
+			if ((n->attached | n->detaching) & BIT(s))
+				spare_memory(n, s);
+	}
+	spin_lock(&n->lock);
+	r = fclock_core_set_room(n->core, sectors);
+	spin_unlock(&n->lock);
+	w_trace(w, "n%u has a table of %llu: %d", n->id, sectors, r);
+	if (!r)
+		n->room = sectors;
+	else if (sectors >= max(w->truth.geo.length, n->core->sb.geo.length) &&
+		 !n->core->prep.number &&
+		 (n->core->phase != FCLOCK_STARTING ||
+		  sectors >= n->core->told_room))
+		w_fail(w, "n%u refuses a table of %llu sectors", n->id, sectors);
+	node_check_end(n);
+}
+
+void node_set_copy(struct node *n, unsigned int s, u64 sectors)
+{
+	int r;
+
+	spin_lock(&n->lock);
+	r = fclock_core_set_copy(n->core, s, sectors);
+	spin_unlock(&n->lock);
+	w_trace(n->w, "n%u has a table of %llu for slot %u: %d", n->id, sectors,
+		s, r);
+	if (!r)
+		n->copy[s] = sectors;
+}
+
+/* What the constructor of a copy demands. */
+static u64 least_copy(struct world *w, unsigned int s)
+{
+	const struct fclock_slot *slot = &w->truth.slot[s];
+
+	return slot->state == FCLOCK_SLOT_ACTIVE ||
+	       slot->state == FCLOCK_SLOT_COMPLETE ? slot->length : w_length(w);
+}
+
 void node_attach(struct node *n, unsigned int s)
 {
 	struct world *w = n->w;
+	u64 least = min(least_copy(w, s), n->room);
 
-	n->bits[s] = calloc(BITS_TO_LONGS(w->geo.grains), sizeof(long));
-	n->slice_era[s] = calloc(w->geo.slices, sizeof(u64));
-	n->slice_split[s] = calloc(w->geo.slices, sizeof(u32));
+	n->memory[s].mem = make_memory(w, n->planned);
+	n->copy[s] = w->cls->resize && !w->calm ? w_between(w, least, n->room) :
+		     n->room;
 	n->attached |= BIT(s);
 	spin_lock(&n->lock);
-	fclock_core_attach(n->core, s, n->bits[s], n->slice_era[s],
-			   n->slice_split[s]);
+	fclock_core_attach(n->core, s, &n->memory[s].mem, n->copy[s]);
 	spin_unlock(&n->lock);
 }
 
 static void free_slot(struct node *n, unsigned int s)
 {
-	free(n->bits[s]);
-	free(n->slice_era[s]);
-	free(n->slice_split[s]);
-	n->bits[s] = NULL;
-	n->slice_era[s] = NULL;
-	n->slice_split[s] = NULL;
+	free_memory(&n->memory[s].mem);
+	free_memory(&n->memory[s].spare);
 }
 
 static void start_event(struct world *w, struct event *e)
@@ -245,7 +348,8 @@ static void workers_event(struct world *w, struct event *e)
 
 u64 node_cache_limit(struct world *w)
 {
-	static const u64 limits[] = { 0, 256, 1024, ~0ULL, ~0ULL };
+	/* bytes: some runs of 64 */
+	static const u64 limits[] = { 0, 512, 16384, ~0ULL, ~0ULL };
 
 	if (w->cls->cache == W_CACHE_ALL)
 		return ~0ULL;
@@ -279,22 +383,26 @@ static struct fclock_core *create(struct node *n)
 	static struct fclock_super seen;
 	struct fclock_core *core;
 	struct world *w = n->w;
-	int which;
+	int which, r = fclock_super_choose(w->super[0], w->super[1], &seen,
+					   &which);
 	struct fclock_core_config cfg = {
 		.node = n->id,
 		.peers = n->peers,
 		.networked = w->cls->nodes > 1,
-		.geo = w->geo,
+		.geo = r ? w->first_geo : seen.geo,
 		.trigger_timeout = w->calm || w_chance(w, 500) ? 3000 :
 				   w_between(w, 200, 1500),
 		.cache_limit = node_cache_limit(w),
 	};
 
+	/* of a table that is too short for M the constructor says so, and it is mended */
+	n->room = max3(n->room, cfg.geo.length, w->calm ? w->sectors : 0);
+	n->planned = n->room;
+	cfg.room = n->room;
 	memset(cfg.uuid, 0x42, sizeof(cfg.uuid));
-	snprintf(cfg.host, sizeof(cfg.host), "host%u", n->id);
+	snprintf(cfg.host, sizeof(cfg.host), "host%u.%u", n->id, n->moves);
 	core = fclock_core_create(&cfg, &world_ops, &n->lock);
-	if (core && !fclock_super_choose(w->super[0], w->super[1], &seen,
-					 &which)) {
+	if (core && !r) {
 		spin_lock(&n->lock);
 		fclock_core_formatted(core, seen.uuid);
 		spin_unlock(&n->lock);
@@ -399,8 +507,7 @@ static void leave_timeout(struct world *w, struct event *e)
 {
 	struct node *n = e->node;
 
-	if (n->core->phase == FCLOCK_LEFT)
-		return;
+	/* it may just have left, as in volume.c */
 	w_trace(w, "n%u leaves now", n->id);
 	spin_lock(&n->lock);
 	fclock_core_leave_now(n->core);
@@ -426,9 +533,19 @@ static void leave_wait(struct world *w, struct event *e)
 	node_check_end(n);
 }
 
+/* Or it is removed by force: what waits comes back and finds no target. */
 void node_leave(struct node *n)
 {
+	unsigned int s;
+
 	n->running = false;
+	if (w_chance(n->w, 200)) {
+		spin_lock(&n->lock);
+		fclock_client_requeue(n->core, FCLOCK_TARGET_A);
+		for (s = 0; s < n->w->cls->slots; s++)
+			fclock_client_requeue(n->core, s);
+		spin_unlock(&n->lock);
+	}
 	w_in(n->w, 1, n, leave_wait, NULL, 0, 0);
 }
 

@@ -86,6 +86,8 @@ static void hist_add(struct hist **hist, u64 sector, u64 issued, u64 now)
 	struct hist *h = hist[sector / W_GRAIN];
 	unsigned int i = sector % W_GRAIN;
 
+	if (!h && !issued)
+		return;			/* as it was made */
 	if (!h) {
 		h = calloc(1, sizeof(*h));
 		hist[sector / W_GRAIN] = h;
@@ -174,6 +176,15 @@ static bool read_ok(struct world *w, struct hist **hist, u64 sector, u64 ended,
 	return hist_before(w, hist, sector, began) <= ended;
 }
 
+/*
+ * A write that was seen counts as acknowledged to whoever begins to read from now on, although
+ * this read has not ended yet: here a device shows everybody the same.
+ */
+static void saw(struct world *w, struct hist **hist, u64 sector, u64 stamp)
+{
+	hist_add(hist, sector, w->wr[stamp].issued, w->now);
+}
+
 static void read_of_a(struct world *w, struct dop *d)
 {
 	u64 sector, stamp, ended;
@@ -188,6 +199,7 @@ static void read_of_a(struct world *w, struct dop *d)
 			       d->node->id, sector, stamp);
 			return;
 		}
+		saw(w, w->a_hist, sector, stamp);
 	}
 }
 
@@ -215,8 +227,11 @@ void oracle_read(struct world *w, struct dop *d)
 		written = was_written(w, d->target, gen, sector, stamp);
 		if ((written || stamp == gen->image[sector]) &&
 		    read_ok(w, gen->hist, sector,
-			    written ? w->wr[stamp].ended : 0, began))
+			    written ? w->wr[stamp].ended : 0, began)) {
+			if (written)
+				saw(w, gen->hist, sector, stamp);
 			continue;
+		}
 		w_fail(w, "n%u reads sector %llu (grain %llu) of slot %u, through A %u: stamp %llu, A had %llu at the trigger",
 		       d->node->id, sector, sector / W_GRAIN, d->target,
 		       d->shared, stamp, gen->image[sector]);
@@ -262,6 +277,12 @@ static void check_still(struct world *w, unsigned int s, bool a)
 	}
 }
 
+/* The last sector of the grain that the copy has: it may be older than the volume's last growth. */
+static u64 copy_last(struct world *w, unsigned int s, u64 g)
+{
+	return min(w_last_sector(w, g), w->truth.slot[s].length - 1);
+}
+
 /* The grain's copy is durable and its bit is (invariant 2). */
 static bool is_durable(struct world *w, unsigned int s, u64 g, const char **why)
 {
@@ -272,7 +293,7 @@ static bool is_durable(struct world *w, unsigned int s, u64 g, const char **why)
 	if (!test_bit(g, slot->bits_dur))
 		return false;
 	*why = "its data is not durable on the copy";
-	for (sector = w_first_sector(g); sector <= w_last_sector(w, g); sector++)
+	for (sector = w_first_sector(g); sector <= copy_last(w, s, g); sector++)
 		if (!may_hold(w, s, slot->gen, sector, slot->b.dur[sector]))
 			return false;
 	return true;
@@ -297,6 +318,9 @@ static void new_generation(struct world *w, unsigned int s)
 	check_still(w, s, true);
 	slot->gen = gen_find(slot, is->generation);
 	if (!slot->gen && is->generation) {
+		if (is->length != w->truth.geo.length)
+			w_fail(w, "slot %u is triggered with %llu sectors, the volume has %llu",
+			       s, is->length, w->truth.geo.length);
 		if (is->generation != w->truth.state)
 			w_fail(w, "slot %u: generation %llu in state %llu", s,
 			       is->generation, w->truth.state);
@@ -305,11 +329,6 @@ static void new_generation(struct world *w, unsigned int s)
 			is->generation);
 	}
 	store_recount(w, s);
-}
-
-static bool is_lasting(u8 state)
-{
-	return state == FCLOCK_SLOT_ACTIVE || state == FCLOCK_SLOT_COMPLETE;
 }
 
 /* --------------------------------------------------------------------------- owners */
@@ -467,12 +486,85 @@ static void new_view(struct world *w)
 	check_attached(w);
 }
 
+/*
+ * It grows where everybody who takes part can run it, and the attempt that was reported as
+ * failed is undone before anybody runs it.
+ */
+static void new_length(struct world *w)
+{
+	u64 length = w->truth.geo.length, was = w->was.geo.length;
+	unsigned int i;
+
+	if (length == was || !was)
+		return;
+	w_trace(w, "M: the volume has %llu sectors, it had %llu", length, was);
+	w->lengthened = w->truth.state;
+	w->nr_resizes += length > was;
+	for (i = 1; i <= w->cls->nodes; i++) {
+		struct fclock_core *core = w->node[i].core;
+
+		if (!core || !oracle_member(w, &w->node[i]))
+			continue;
+		if (length > core->room &&
+		    fclock_listed_instance(&w->truth, i) == core->instance)
+			w_fail(w, "n%u can run %llu sectors, the volume has %llu",
+			       i, core->room, length);
+		if (core->phase == FCLOCK_RUNNING && core->sb.geo.length > length)
+			w_fail(w, "n%u runs %llu sectors, the volume has %llu", i,
+			       core->sb.geo.length, length);
+	}
+}
+
+/*
+ * The origin comes first, but a copy is given up only where one of its owners was told that
+ * something of it failed (invariant 7), in the generation that it still has.
+ */
+static void check_offline(struct world *w, unsigned int s)
+{
+	const struct slot *slot = &w->slot[s];
+
+	if (slot->failed != w->truth.slot[s].generation)
+		w_fail(w, "slot %u is offline in generation %llu, and nothing of it has failed",
+		       s, w->truth.slot[s].generation);
+}
+
+/* An owner is told that reading, copying or committing failed. */
+void oracle_failed(struct world *w, struct node *n, u16 slots)
+{
+	unsigned int s;
+
+	for (s = 0; s < w->cls->slots; s++)
+		if (slots & BIT(s))
+			w->slot[s].failed = max(w->slot[s].failed,
+						n->core->sb.slot[s].generation);
+}
+
+static void new_state(struct world *w, unsigned int s)
+{
+	const struct fclock_slot *is = &w->truth.slot[s];
+	struct slot *slot = &w->slot[s];
+
+	if (is->state == FCLOCK_SLOT_OFFLINE &&
+	    slot->state != FCLOCK_SLOT_OFFLINE)
+		check_offline(w, s);
+	if (is_lasting(is->state) && !is_lasting(slot->state))
+		slot->lasting_since = w->now;
+	if (is->state != slot->state) {
+		slot->changed = w->truth.state;
+		w_trace(w, "M: slot %u state %u", s, is->state);
+	}
+	if (is->rate != w->was.slot[s].rate)
+		slot->rated = w->truth.state;
+	slot->state = is->state;
+}
+
 /* A new superblock landed on M. */
 void oracle_super(struct world *w)
 {
 	unsigned int s;
 
 	new_view(w);
+	new_length(w);
 	for (s = 0; s < w->cls->slots; s++) {
 		const struct fclock_slot *is = &w->truth.slot[s];
 		struct slot *slot = &w->slot[s];
@@ -486,10 +578,9 @@ void oracle_super(struct world *w)
 		if (is->state == FCLOCK_SLOT_COMPLETE &&
 		    slot->state != FCLOCK_SLOT_COMPLETE)
 			check_complete(w, s);
-		if (is->state != slot->state)
-			w_trace(w, "M: slot %u state %u", s, is->state);
-		slot->state = is->state;
+		new_state(w, s);
 	}
+	oracle_seen(w);
 	scan_view(w);
 	w_touch_all(w);
 }
@@ -547,6 +638,9 @@ static void issue_a(struct world *w, struct dop *d)
 	const char *why;
 	unsigned int s;
 
+	if (d->last >= w->truth.geo.length)
+		w_fail(w, "n%u writes sector %llu of A, the volume has %llu",
+		       d->node->id, d->last, w->truth.geo.length);
 	for (s = 0; s < w->cls->slots; s++) {
 		if (w->slot[s].state != FCLOCK_SLOT_ACTIVE)
 			continue;
@@ -569,7 +663,11 @@ static void issue_b(struct world *w, struct dop *d)
 		       d->target, slot->state);
 		return;
 	}
-	if (d->io == FCLOCK_IO_READ)
+	if (d->last >= w->truth.slot[d->target].length)
+		w_fail(w, "n%u uses sector %llu of slot %u, whose copy has %llu",
+		       d->node->id, d->last, d->target,
+		       w->truth.slot[d->target].length);
+	if (d->io == FCLOCK_IO_READ || d->io == FCLOCK_IO_FLUSH)
 		return;
 	for (g = first; g <= last; g++)
 		if (!is_durable(w, d->target, g, &why))
@@ -593,7 +691,7 @@ void oracle_issue(struct world *w, struct dop *d)
 {
 	bool member = oracle_member(w, d->node);
 
-	if (d->io != FCLOCK_IO_READ)
+	if (d->io != FCLOCK_IO_READ && d->io != FCLOCK_IO_FLUSH)
 		give_stamp(w, d);
 	w_trace(w, "n%u issues io %u t%u sectors %llu-%llu, stamp %llu, through A %u",
 		d->node->id, d->io, d->target, d->first, d->last, d->stamp,
@@ -607,20 +705,30 @@ void oracle_issue(struct world *w, struct dop *d)
 /* A split begins to copy. */
 void oracle_copy(struct world *w, struct dop *d)
 {
+	unsigned int s;
+
 	if (!oracle_member(w, d->node))
 		return;
+	for (s = 0; s < w->cls->slots; s++)
+		if ((d->slots & BIT(s)) &&
+		    d->end != min((d->last + 1) * W_GRAIN,
+				  w->truth.slot[s].length))
+			w_fail(w, "n%u copies slot %u up to sector %llu, grain %llu, the copy has %llu",
+			       d->node->id, s, d->end, d->last,
+			       w->truth.slot[s].length);
 	check_locks(w, d->slots, d->first, d->last, "a split");
 	check_ghosts(w, d);
 }
 
-static u64 owned_grains(struct world *w, struct fclock_core *core)
+/* Of the copy, @all grains. */
+static u64 owned_grains(struct world *w, struct fclock_core *core, u64 all)
 {
 	u64 slice, first, grains = 0;
 
-	for (slice = 0; slice < w->geo.slices; slice++) {
+	for (slice = 0; slice * w->geo.slice < all; slice++) {
 		first = slice * w->geo.slice;
 		if (fclock_slice_owner(&core->sb, slice) == core->cfg.node)
-			grains += min_t(u64, w->geo.slice, w->geo.grains - first);
+			grains += min_t(u64, w->geo.slice, all - first);
 	}
 	return grains;
 }
@@ -632,10 +740,11 @@ static struct pace *pace_of(struct node *n, unsigned int s)
 	struct pace *p = &n->pace[s];
 
 	if (p->life != n->life || p->rate != sb->slot[s].rate ||
-	    p->owners != sb->owners)
+	    p->owners != sb->owners || p->length != sb->slot[s].length)
 		*p = (struct pace) {
 			.life = n->life, .rate = sb->slot[s].rate,
-			.owners = sb->owners, .since = W_NEVER,
+			.owners = sb->owners, .length = sb->slot[s].length,
+			.since = W_NEVER,
 		};
 	return p;
 }
@@ -673,7 +782,7 @@ void oracle_pace(struct world *w, struct node *n, const struct fclock_split *sp)
 {
 	u64 run = min_t(u64, w->geo.slice * W_GRAIN * 512, FCLOCK_MAX_SPLIT * 512);
 	u64 began = n->locking[sp->index] ?: w->now;
-	u64 mine = owned_grains(w, n->core), us, most;
+	u64 mine, all, us, most;
 	struct pace *p;
 	unsigned int s;
 
@@ -682,12 +791,14 @@ void oracle_pace(struct world *w, struct node *n, const struct fclock_split *sp)
 		if (!(sp->slots & BIT(s)))
 			continue;
 		p = pace_of(n, s);
+		all = fclock_slot_grains(&n->core->sb, s);
+		mine = owned_grains(w, n->core, all);
 		/* who begins later may be the first to have its locks */
 		p->since = min(p->since, began);
 		p->bytes += (sp->last - sp->first + 1) * W_GRAIN * 512;
 		us = w->now - p->since + FCLOCK_BURST_MS * W_MS + 2 * W_MS;
 		most = mul_u64_u64_div_u64((u64)p->rate * 1024 * mine, us,
-					   w->geo.grains * W_SEC) + run;
+					   all * W_SEC) + run;
 		if (!p->rate || p->bytes > most)
 			w_fail(w, "n%u copies slot %u by itself: %llu bytes in %llu us, %u KiB/s allow %llu",
 			       n->id, s, p->bytes, w->now - p->since, p->rate,
@@ -701,7 +812,7 @@ void oracle_new_bit(struct world *w, unsigned int s, u64 g)
 	struct slot *slot = &w->slot[s];
 	u64 sector;
 
-	for (sector = w_first_sector(g); sector <= w_last_sector(w, g); sector++)
+	for (sector = w_first_sector(g); sector <= copy_last(w, s, g); sector++)
 		if (!may_hold(w, s, slot->gen, sector, slot->b.dur[sector])) {
 			w_fail(w, "slot %u grain %llu: bit before its data is durable",
 			       s, g);
@@ -725,7 +836,8 @@ void oracle_power_before(struct world *w)
 	for (s = 0; s < w->cls->slots; s++) {
 		struct slot *slot = &w->slot[s];
 
-		for (sector = 0; counts(slot) && sector < w->sectors; sector++)
+		for (sector = 0; counts(slot) &&
+		     sector < w->truth.slot[s].length; sector++)
 			if (!test_bit(sector / W_GRAIN, slot->bits_dur) &&
 			    w->a.vol[sector] != slot->gen->image[sector]) {
 				w_fail(w, "power: sector %llu of A was written and slot %u has no durable bit",
@@ -747,7 +859,8 @@ void oracle_power_after(struct world *w)
 
 		if (!gen)
 			continue;
-		for (sector = 0; counts(slot) && sector < w->sectors; sector++) {
+		for (sector = 0; counts(slot) &&
+		     sector < w->truth.slot[s].length; sector++) {
 			bool split = test_bit(sector / W_GRAIN, slot->bits_dur);
 			u64 stamp = slot->b.vol[sector];
 
@@ -763,18 +876,4 @@ void oracle_power_after(struct world *w)
 	}
 	w->a_since = w->now;
 	hist_clear(w, w->a_hist);
-}
-
-/* ----------------------------------------------------------------------------- asks */
-
-void oracle_answer(struct world *w, struct ask *a)
-{
-	unsigned int s;
-
-	if (a->ask.error || a->ask.kind != FCLOCK_ASK_TRIGGER)
-		return;
-	for (s = 0; s < w->cls->slots; s++)
-		if ((a->ask.slots & BIT(s)) &&
-		    (!w->slot[s].gen || w->slot[s].gen->cut < a->called))
-			w_fail(w, "trigger of slot %u succeeded without one", s);
 }

@@ -153,7 +153,7 @@ void scale_do(struct world *w)
 	to_the_end = 0;
 	if (!wait_until(w, all_there, "the nodes take part"))
 		goto out;
-	node_ask(&w->node[1], FCLOCK_ASK_TRIGGER, 1, 0);
+	node_ask(&w->node[1], FCLOCK_ASK_TRIGGER, 1, 0, 0);
 	if (!wait_until(w, triggered, "the trigger"))
 		goto out;
 	/* a trigger wants the copy on every node, an owner does too */

@@ -111,7 +111,8 @@ void scan_view(struct world *w)
 		n->kept_state = 0;
 		if (core && oracle_member(w, n) && forgets_nothing(w, n) &&
 		    core->prep.number == w->truth.state && core->prep.said &&
-		    core->prep.kind == FCLOCK_VIEW)
+		    (core->prep.kind == FCLOCK_VIEW ||
+		     core->prep.kind == FCLOCK_RESIZE))
 			keep_view(w, n);
 	}
 }
@@ -156,7 +157,7 @@ static void check_slot_owned(struct world *w, struct node *n, unsigned int s)
 {
 	struct fclock_owned_slot *owned = &n->core->own.slot[s];
 	const unsigned long *durable = w->slot[s].bits_dur;
-	u64 grains = w->geo.grains, slice, g;
+	u64 grains = n->core->sb.geo.grains, slice, g;
 
 	for (g = next_difference(owned->bits, durable, 0, grains); g < grains;
 	     g = next_difference(owned->bits, durable, (slice + 1) * w->geo.slice,
@@ -241,6 +242,22 @@ static void check_books(struct world *w, struct node *n)
 		       core->own.nr_copying, copying);
 }
 
+/* What dmsetup status counts. */
+static void check_counts(struct world *w, struct node *n)
+{
+	struct fclock_core *core = n->core;
+	u64 locks = 0, held = 0;
+	unsigned int i;
+
+	for (i = 0; i < w->cls->slots; i++)
+		locks += fclock_core_shared_locks(core, i);
+	for (i = 1; i <= w->cls->nodes; i++)
+		held += core->peer[i].nr_held;
+	if (locks != held || fclock_core_connected(core) >= w->cls->nodes)
+		w_fail(w, "n%u says that it has %llu shared locks and %llu peers: it has %llu locks",
+		       n->id, locks, fclock_core_connected(core), held);
+}
+
 /* ------------------------------------------------------------------------- the role */
 
 /* One instance at most believes that it is the primary and may write. */
@@ -256,6 +273,12 @@ static void check_role(struct world *w, struct node *n)
 	if (core->have_sb && core->sb.state > w->truth.state)
 		w_fail(w, "n%u runs state %llu, M has %llu", n->id,
 		       core->sb.state, w->truth.state);
+	if (core->phase == FCLOCK_RUNNING &&
+	    (core->sb.geo.length > w->truth.geo.length ||
+	     core->sb.geo.length > core->room))
+		w_fail(w, "n%u runs %llu sectors, its room is %llu, M has %llu",
+		       n->id, core->sb.geo.length, core->room,
+		       w->truth.geo.length);
 }
 
 /* What goes past the core knows that the lists are disputed. */
@@ -285,6 +308,7 @@ void scan_node(struct world *w, struct node *n)
 	spin_lock(&n->lock);
 	check_owned(w, n);
 	check_splits(w, n);
+	check_counts(w, n);
 	spin_unlock(&n->lock);
 }
 
@@ -434,6 +458,45 @@ bool scan_quiet(struct world *w, char *why, size_t size)
 }
 
 /*
+ * What dmsetup status says when nothing has happened for some seconds: all that is split
+ * on M, counted by the owners, no lock, and every peer.
+ */
+static void check_status(struct world *w, struct node *n)
+{
+	struct fclock_core *core = n->core;
+	u64 split, want, grains;
+	unsigned int s;
+
+	if (fclock_core_connected(core) != w->cls->nodes - 1)
+		w_fail(w, "n%u is connected to %llu nodes", n->id,
+		       fclock_core_connected(core));
+	for (s = 0; s < w->cls->slots; s++) {
+		grains = fclock_slot_grains(&w->truth, s);
+		want = w->slot[s].state == FCLOCK_SLOT_COMPLETE ? grains :
+		       w->slot[s].state != FCLOCK_SLOT_ACTIVE ? 0 :
+		       bitmap_weight(w->slot[s].bits_dur, grains);
+		split = fclock_core_split(core, s);
+		if (split != want)
+			w_fail(w, "n%u says that %llu grains of slot %u are split, and %llu are",
+			       n->id, split, s, want);
+		if (fclock_core_shared_locks(core, s))
+			w_fail(w, "n%u says that it has %llu shared locks of slot %u",
+			       n->id, fclock_core_shared_locks(core, s), s);
+	}
+}
+
+void scan_status(struct world *w)
+{
+	unsigned int i;
+
+	for (i = 1; i <= w->cls->nodes; i++) {
+		spin_lock(&w->node[i].lock);
+		check_status(w, &w->node[i]);
+		spin_unlock(&w->node[i].lock);
+	}
+}
+
+/*
  * After each event that touched a node: whoever waits for its dm events has heard if a word of
  * its status or a generation is another one.
  */
@@ -449,6 +512,7 @@ void scan_events(struct world *w, struct node *n)
 	spin_lock(&n->lock);
 	words = 1 + fclock_core_volume_state(n->core);
 	spin_unlock(&n->lock);
+	words = words * 1000003 + sb->geo.length;
 	for (s = 0; s < w->cls->slots; s++)
 		words = words * 1000003 + sb->slot[s].generation * 4 +
 			sb->slot[s].state;

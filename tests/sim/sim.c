@@ -402,11 +402,17 @@ static void read_all(struct world *w)
 		for (s = 0; s < w->cls->slots; s++)
 			if (n->core && (n->attached & BIT(s)))
 				io_submit(n, 1000, s, FCLOCK_IO_READ, 0,
-					  w->sectors - 1);
+					  (w->truth.slot[s].length ?:
+					   w_length(w)) - 1);
 		io_submit(n, 1000, FCLOCK_TARGET_A, FCLOCK_IO_READ, 0,
-			  w->sectors - 1);
+			  w_length(w) - 1);
 	}
 	settle(w);
+	/* `split` of others' slices comes once a second */
+	if (!w->failed)
+		world_run_until(w, w->now + 5 * W_SEC / 2);
+	if (!w->failed)
+		scan_status(w);
 }
 
 static void world_free(struct world *w)

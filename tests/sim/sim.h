@@ -6,9 +6,9 @@
  *
  * sim.c: events, time, chance, trace, one run; disk.c: A and the copies, operations;
  * store.c: M; net.c: links; node.c: nodes, gates, asks; faults.c: what meets them;
- * io.c: bios; oracle.c: what must hold when something happens; scan.c: what must hold
- * at any time, and in the end; classes.c: clusters; shrink.c: smaller failing runs;
- * scale.c: how fast splits are; main.c: the command line.
+ * io.c: bios; oracle.c: what must hold when something happens; answers.c: what users are
+ * told; scan.c: what must hold at any time, and in the end; classes.c: clusters;
+ * shrink.c: smaller failing runs; scale.c: how fast splits are; main.c: the command line.
  */
 #ifndef FCLOCK_SIM_H
 #define FCLOCK_SIM_H
@@ -44,11 +44,11 @@ struct conn;
 #define W_TIMED(F)							\
 	F(trigger) F(stop) F(cut) F(lag) F(slow) F(freeze) F(crash)	\
 	F(power) F(leave) F(attach) F(fence) F(expel) F(dup) F(grow)	\
-	F(drop) F(requeue) F(limit) F(rate)
+	F(drop) F(requeue) F(limit) F(rate) F(resize)
 /* By chance: per mille of the operations concerned. */
 #define W_CHANCED(F)							\
 	F(cancel) F(copy_fail) F(commit_fail) F(super_fail) F(io_fail)	\
-	F(read_fail) F(nomem) F(torn)
+	F(read_fail) F(nomem) F(torn) F(flicker)
 /* The cluster and its load. */
 #define W_SIZES(F)							\
 	F(nodes) F(slots) F(grains) F(slice) F(workers) F(span) F(ms)	\
@@ -114,8 +114,8 @@ struct wr {
 };
 
 /*
- * For each sector of a grain: when was the latest of the acknowledged writes issued,
- * and since when is that so? The last three answers, newest first.
+ * For each sector of a grain: when was the latest of the writes issued that were acknowledged
+ * or seen by a read, and since when is that so? The last three answers, newest first.
  */
 struct hist {
 	struct { u64 issued, since; } was[W_GRAIN][3];
@@ -127,7 +127,7 @@ struct gen {
 	u64 number, cut;
 	u64 since;			/* writes before it do not count: the power failed */
 	u64 *image;			/* A at the trigger, by sector */
-	struct hist **hist;		/* by grain, NULL: nothing acknowledged */
+	struct hist **hist;		/* by grain, NULL: nothing acknowledged or seen */
 };
 
 enum dop_type { DOP_BIO, DOP_COPY, DOP_COMMIT, DOP_SUPER, DOP_OTHER };
@@ -157,6 +157,11 @@ struct dop {
 	int gate;			/* map it counts at, -1: the core counts it */
 	int error;
 	u64 first, last;		/* sectors of a bio, grains of a copy */
+	u64 end;			/* of a copy: sector behind it */
+	u64 slices;			/* of a superblock: that M has before it */
+	unsigned int asker;		/* of a superblock: node that asked for it, or 0 */
+	u64 ask_id;
+	u64 role;			/* and whom M must name; 0: it takes the role */
 	u64 stamp;
 	void (*effect)(struct world *w, struct dop *d);
 	void (*done)(struct world *w, struct dop *d);
@@ -181,6 +186,7 @@ struct bio {
 	struct node *node;
 	u64 first, last;		/* sectors, as submitted */
 	u64 submitted;
+	u64 end;			/* of its target then, as its node knew it; sectors */
 	unsigned int pending;
 	unsigned int worker;
 	bool error, requeue;
@@ -193,6 +199,13 @@ struct ask {
 	struct fclock_ask ask;
 	struct node *node;
 	u64 number, called;
+	u64 landed;			/* state that a superblock made for it has; 0: none */
+	bool met;			/* what it wants stood on M since it was called */
+};
+
+/* What a core has about a slot: its owner frees it. */
+struct slot_memory {
+	struct fclock_slot_memory mem, spare;
 };
 
 /*
@@ -201,7 +214,7 @@ struct ask {
  */
 struct pace {
 	u32 life, rate;
-	u64 owners, since, bytes;
+	u64 owners, length, since, bytes;
 };
 
 struct node {
@@ -217,10 +230,11 @@ struct node {
 	u64 words;			/* of its status, when it was looked at; 0: not yet */
 	bool told;			/* by a dm event since */
 	u64 peers;			/* that its table names */
+	unsigned int moves;		/* to another host */
 	u16 attached, detaching;
-	unsigned long *bits[W_SLOTS];
-	u64 *slice_era[W_SLOTS];
-	u32 *slice_split[W_SLOTS];
+	u64 room, copy[W_SLOTS];	/* of its tables, sectors */
+	u64 planned;			/* there is memory for; sectors */
+	struct slot_memory memory[W_SLOTS];
 	unsigned int inflight[FCLOCK_CACHE_MAPS];
 	u32 gates_wanted, gates_closed;
 	u64 gates_seq, gates_done;
@@ -257,6 +271,9 @@ struct slot {
 	u8 state;
 	struct dev b;
 	u64 fails_until;		/* B gives write errors */
+	u64 lasting_since;		/* time when it became active the last time */
+	u64 failed;			/* generation of which an owner was told a failure */
+	u64 changed, rated;		/* state numbers that gave it its state, its rate */
 	/* grains whose bit of this generation stands on M, and does for good */
 	unsigned long *bits_vol, *bits_dur;
 	/* under way, of instances that may still reach the device */
@@ -281,7 +298,8 @@ struct world {
 	struct event *events;
 	u32 *free_events;
 	u32 nr_free, max_events;
-	struct fclock_geometry geo;
+	struct fclock_geometry geo;	/* as long as it can become: so are the devices */
+	struct fclock_geometry first_geo;	/* as it begins */
 	u64 sectors;
 	struct node *node;		/* by id, from 1 */
 	struct slot slot[W_SLOTS];
@@ -299,6 +317,8 @@ struct world {
 	struct list_head ghosts;
 	struct fclock_super truth;	/* newest valid one */
 	struct fclock_super was;	/* the one before */
+	u64 lengthened;			/* state number that gave the volume its length */
+	bool super_failed;		/* a write of a superblock was reported as failed */
 	bool formatted;
 	u64 fail_super_until;
 	struct wr *wr;
@@ -334,7 +354,7 @@ struct world {
 	/* figures */
 	u64 nr_bios, nr_triggers, nr_frames, nr_reads, nr_copies, nr_shared;
 	u64 nr_eio, nr_events, nr_crashes, nr_powers, nr_lists, nr_scans, nr_asks;
-	u64 nr_unknown, nr_background;
+	u64 nr_unknown, nr_background, nr_resizes;
 };
 
 /* ------------------------------------------------------------------- sim.c */
@@ -410,7 +430,7 @@ extern const unsigned int sim_nr_classes;
 #define W_SUMS(F)							\
 	F(bios) F(reads) F(shared) F(triggers) F(frames) F(copies)		\
 	F(background) F(eio)	\
-	F(crashes) F(powers) F(lists) F(scans) F(unknown)
+	F(crashes) F(powers) F(lists) F(resizes) F(scans) F(unknown)
 
 struct world_sums {
 	u64 runs, events, us;
@@ -456,6 +476,17 @@ int sim_scale(unsigned int nodes);
 
 /* ------------------------------------------------------------------ disk.c */
 
+/* The volume now, by what stands on M. */
+static inline u64 w_length(const struct world *w)
+{
+	return w->formatted ? w->truth.geo.length : w->first_geo.length;
+}
+
+static inline u64 w_grains(const struct world *w)
+{
+	return w->formatted ? w->truth.geo.grains : w->first_geo.grains;
+}
+
 void disk_init(struct world *w);
 void disk_exit(struct world *w);
 void dev_write(struct world *w, struct dev *dev, u64 sector, u64 stamp);
@@ -469,6 +500,12 @@ void dop_start(struct world *w, struct dop *d);
 bool disk_slot_fails(struct world *w, unsigned int s);
 void disk_copy(struct fclock_core *core, struct fclock_split *split);
 bool disk_node_idle(struct world *w, struct node *n);
+
+/* The state of a copy that has its point in time. */
+static inline bool is_lasting(u8 state)
+{
+	return state == FCLOCK_SLOT_ACTIVE || state == FCLOCK_SLOT_COMPLETE;
+}
 
 static inline u64 w_first_sector(u64 grain)
 {
@@ -520,7 +557,9 @@ void node_restart(struct world *w, struct event *e);
 void node_attach(struct node *n, unsigned int s);
 void node_detach(struct node *n, unsigned int s);
 void node_leave(struct node *n);
-void node_ask(struct node *n, u8 kind, u16 slots, u32 rate);
+void node_ask(struct node *n, u8 kind, u16 slots, u32 rate, u64 length);
+void node_set_room(struct node *n, u64 sectors);
+void node_set_copy(struct node *n, unsigned int s, u64 sectors);
 void node_crash(struct node *n);
 void node_gate_put(struct node *n, int map);
 void node_check_end(struct node *n);
@@ -559,10 +598,20 @@ void oracle_acked(struct world *w, const struct bio *bio);
 void oracle_new_bit(struct world *w, unsigned int s, u64 g);
 void oracle_power_before(struct world *w);
 void oracle_power_after(struct world *w);
-void oracle_answer(struct world *w, struct ask *ask);
 void oracle_exit(struct world *w);
 bool oracle_member(struct world *w, const struct node *n);
 void oracle_begins(struct world *w, struct node *n, const char *what);
+void oracle_failed(struct world *w, struct node *n, u16 slots);
+
+/* --------------------------------------------------------------- answers.c */
+
+u64 oracle_end(struct world *w, struct node *n, u8 target);
+void oracle_error(struct world *w, const struct bio *bio);
+void oracle_pass(struct world *w, const struct bio *bio);
+void oracle_asked(struct world *w, struct ask *ask);
+void oracle_landed(struct world *w, const struct dop *d);
+void oracle_seen(struct world *w);
+void oracle_answer(struct world *w, struct ask *ask);
 
 /* ------------------------------------------------------------------ scan.c */
 
@@ -570,6 +619,7 @@ void scan_node(struct world *w, struct node *n);
 void scan_view(struct world *w);
 void scan_events(struct world *w, struct node *n);
 bool scan_quiet(struct world *w, char *why, size_t size);
+void scan_status(struct world *w);
 void scan_tell(struct world *w);
 
 #endif

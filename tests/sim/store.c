@@ -3,6 +3,7 @@
  * M: the superblocks, and bitmap blocks in their real format, sector by sector; each
  * owner sees them through buffers of its own, as through dm-bufio.
  */
+#include <linux/bitmap.h>
 #include "sim.h"
 
 #define SECTOR		512
@@ -30,6 +31,32 @@ static struct fclock_bitmap_id id_of(struct world *w, unsigned int s, u64 slice,
 	};
 }
 
+/* Grains of @slice that the copy has. */
+static u32 copy_bits(struct world *w, unsigned int s, u64 slice)
+{
+	u64 all = DIV_ROUND_UP_ULL(w->truth.slot[s].length, W_GRAIN);
+	u64 first = slice * w->geo.slice;
+
+	return all > first ? min_t(u64, w->geo.slice, all - first) : 0;
+}
+
+/* What stands on M behind what is formatted. */
+static void fill_with_garbage(struct world *w)
+{
+	unsigned int s;
+	u64 slice, i;
+	u8 *block;
+
+	for (s = 0; s < w->cls->slots; s++)
+		for (slice = w->first_geo.slices; slice < w->geo.slices; slice++) {
+			block = w->m_vol + block_of(w, s, slice) * BLOCK;
+			for (i = 0; i < BLOCK; i += 8)
+				*(u64 *)(block + i) = w_random(w);
+			memcpy(w->m_dur + block_of(w, s, slice) * BLOCK, block,
+			       BLOCK);
+		}
+}
+
 void store_init(struct world *w)
 {
 	u64 blocks = w->cls->slots * w->geo.slices;
@@ -41,6 +68,7 @@ void store_init(struct world *w)
 	w->writer = calloc(blocks, sizeof(*w->writer));
 	w->m.dirty = calloc(blocks * BLOCK_SECTORS, sizeof(u32));
 	w->m.is_dirty = calloc(blocks * BLOCK_SECTORS, 1);
+	fill_with_garbage(w);
 	for (s = 0; s < w->cls->slots; s++) {
 		w->slot[s].bits_vol = calloc(BITS_TO_LONGS(w->geo.grains),
 					     sizeof(long));
@@ -123,11 +151,17 @@ static void look_at(struct world *w, unsigned int s, u64 slice, bool durable,
 	unsigned long bits[FCLOCK_MAX_SLICE / BITS_PER_LONG], word, mask;
 	unsigned long *known = durable ? w->slot[s].bits_dur :
 			       w->slot[s].bits_vol;
-	u32 nbits = slice_bits(w, slice), i, shift;
+	u32 nbits = copy_bits(w, s, slice), i, shift;
 	u64 g = slice * w->geo.slice;
 
+	if (slice >= w->truth.geo.slices)
+		return;			/* nobody's */
 	if (!block_bits(w, durable ? w->m_dur : w->m_vol, s, slice, bits))
 		return;
+	if (w->slot[s].gen &&
+	    find_next_bit(bits, slice_bits(w, slice), nbits) < slice_bits(w, slice))
+		w_fail(w, "slot %u slice %llu on M has bits behind the end of the copy, %u",
+		       s, slice, nbits);
 	for (i = 0; i < nbits; i += BITS_PER_LONG, g += BITS_PER_LONG) {
 		shift = g % BITS_PER_LONG;
 		mask = nbits - i < BITS_PER_LONG ? (1UL << (nbits - i)) - 1 :
@@ -145,17 +179,21 @@ static void look_at(struct world *w, unsigned int s, u64 slice, bool durable,
 	}
 }
 
-/* The generation that counts is another one. */
+/* The generation that counts is another one. What is behind its end needs no bit. */
 void store_recount(struct world *w, unsigned int s)
 {
 	struct slot *slot = &w->slot[s];
 	size_t size = BITS_TO_LONGS(w->geo.grains) * sizeof(long);
-	u64 slice;
+	u64 end = DIV_ROUND_UP_ULL(w->truth.slot[s].length, W_GRAIN), slice;
 
 	w_touch_all(w);
 	memset(slot->bits_vol, 0, size);
 	memset(slot->bits_dur, 0, size);
-	for (slice = 0; slot->gen && slice < w->geo.slices; slice++) {
+	if (slot->gen) {
+		bitmap_set(slot->bits_vol, end, w->geo.grains - end);
+		bitmap_set(slot->bits_dur, end, w->geo.grains - end);
+	}
+	for (slice = 0; slot->gen && slice < w->truth.geo.slices; slice++) {
 		look_at(w, s, slice, true, false);
 		look_at(w, s, slice, false, false);
 	}
@@ -337,6 +375,7 @@ static void commit_done(struct world *w, struct dop *d)
 	u16 failed = d->error || d->silent ? (u16)~0 : d->failed;
 
 	w_trace(w, "n%u committed, failed %x", n->id, failed);
+	oracle_failed(w, n, failed & d->slots);
 	spin_lock(&n->lock);
 	fclock_core_committed(n->core, failed);
 	spin_unlock(&n->lock);
@@ -406,6 +445,8 @@ static void load_done(struct world *w, struct dop *d)
 		d->load->result = -EIO;
 	w_trace(w, "n%u loaded slot %u slice %llu: %ld", n->id, d->load->slot,
 		d->load->slice, d->load->result);
+	if (d->load->result < 0)
+		oracle_failed(w, n, BIT(d->load->slot));
 	spin_lock(&n->lock);
 	fclock_core_loaded(n->core, d->load);
 	spin_unlock(&n->lock);
@@ -439,6 +480,8 @@ static void start_done(struct world *w, struct dop *d)
 	else if (w_fault(w, W_read_fail))
 		d->error = w_chance(w, 500) ? -ENOMEM : -EIO;
 	w_trace(w, "n%u owner started: %d", n->id, d->error);
+	if (d->error == -EIO)
+		oracle_failed(w, n, ~0);
 	spin_lock(&n->lock);
 	fclock_core_owner_started(n->core, d->error);
 	spin_unlock(&n->lock);
@@ -506,6 +549,7 @@ static void super_landed(struct world *w, struct dop *d)
 	w_trace(w, "M: state %llu by n%u, primary %u owners %llx, to be reported as %d",
 		d->sb->state, d->node->id, d->sb->primary, d->sb->owners,
 		d->error);
+	oracle_landed(w, d);
 	oracle_super(w);
 }
 
@@ -523,17 +567,58 @@ static void format_effect(struct world *w, struct dop *d)
 		super_landed(w, d);
 }
 
+/* The bitmap blocks of new slices: some sectors of them, or all and durably. */
+static void grow_effect(struct world *w, struct dop *d, bool all)
+{
+	u64 slice;
+	u32 sector, i;
+	unsigned int s;
+
+	for (s = 0; s < w->cls->slots; s++)
+		for (slice = d->slices; slice < d->sb->geo.slices; slice++)
+			for (i = 0; i < BLOCK_SECTORS; i++) {
+				sector = block_of(w, s, slice) * BLOCK_SECTORS + i;
+				if (!all && w_chance(w, 500))
+					continue;
+				if (!w->m.is_dirty[sector]) {
+					w->m.is_dirty[sector] = 1;
+					w->m.dirty[w->m.nr_dirty++] = sector;
+				}
+				memset(w->m_vol + (u64)sector * SECTOR, 0, SECTOR);
+			}
+	if (all)
+		flush_m(w);
+}
+
+/*
+ * Who does not take the role writes only while M names it. The numbers do not show it: those of a
+ * primary whose writes fail rise, and what another one wrote meanwhile may be below them.
+ */
+static void check_role(struct world *w, const struct dop *d,
+		       const struct fclock_super *was)
+{
+	if (d->role && was->primary_instance != d->role)
+		w_fail(w, "n%u writes state %llu, M names n%u", d->node->id,
+		       d->sb->state, was->primary);
+}
+
 static void super_effect(struct world *w, struct dop *d)
 {
 	struct fclock_super *was = calloc(1, sizeof(*was));
 	int which;
 
+	if (d->stage + 1 < d->stages) {
+		grow_effect(w, d, d->stage);
+		free(was);
+		return;
+	}
 	if (newest(w, was, &which)) {
 		w_fail(w, "n%u writes a superblock beside none", d->node->id);
 	} else {
 		if (d->sb->state <= was->state)
 			w_fail(w, "n%u writes state %llu, M has %llu",
 			       d->node->id, d->sb->state, was->state);
+		check_role(w, d, was);
 		fclock_super_encode(d->sb, w->super[!which]);
 		super_landed(w, d);
 	}
@@ -548,6 +633,10 @@ void store_tear_super(struct world *w, struct dop *d)
 	unsigned int i, at = 1;
 	int which;
 
+	if (!d->format && d->stage + 1 < d->stages) {
+		grow_effect(w, d, false);
+		goto out;
+	}
 	fclock_super_encode(d->sb, block);
 	if (!d->format && !newest(w, sb, &which))
 		at = !which;
@@ -576,6 +665,7 @@ static void super_done(struct world *w, struct dop *d)
 	if (d->silent)
 		d->error = -EIO;
 	w_trace(w, "n%u wrote state %llu: %d", n->id, d->sb->state, d->error);
+	w->super_failed |= d->error;
 	spin_lock(&n->lock);
 	fclock_core_super_written(n->core, d->error);
 	spin_unlock(&n->lock);
@@ -608,14 +698,20 @@ void store_write_super(struct fclock_core *core, const struct fclock_super *sb,
 	d->sb = malloc(sizeof(*sb));
 	memcpy(d->sb, sb, sizeof(*sb));
 	d->format = format;
-	d->stages = format ? 3 : 1;
+	d->slices = core->pri.slices;
+	if (core->pri.phase == FCLOCK_PRI_WRITING) {
+		d->asker = core->pri.asker;
+		d->ask_id = core->peer[d->asker].asked.id;
+	}
+	d->role = core->pri.phase == FCLOCK_PRI_TAKING ? 0 : core->instance;
+	d->stages = format || d->slices < sb->geo.slices ? 3 : 1;
 	d->effect = format ? format_effect : super_effect;
 	d->done = super_done;
 	if (w_fault(w, W_super_fail) && !w->fail_super_until)
 		w->fail_super_until = w->now + w_between(w, 1, 4000 * W_MS);
 	if (!w->calm && w->fail_super_until > w->now) {
 		d->error = -EIO;
-		d->silent = format || w_chance(w, 500);
+		d->silent = w_chance(w, 500);
 	} else {
 		w->fail_super_until = 0;
 	}
