@@ -223,6 +223,38 @@ def lost_on_origin(rng):
     return bool(h.errors)
 
 
+def read_goes_back(target, apart):
+    """Two reads, one after the other if apart, of a write that is never acknowledged:
+    the second one finds what was there before it."""
+    old = Write(1 << 32 | 1, ORIGIN, 5, 1, 10, 20)
+    new = Write(1 << 32 | 2, target, 5, 1, 50, NEVER)
+    h = History(SECTORS)
+    h.add(old)
+    h.add(new)
+    h.trigger([0], 30, 40)
+    for id, began in ((new.id, 60), (old.id, 71 if apart else 69)):
+        content = [0] * SECTORS
+        content[5] = id
+        if target == ORIGIN:
+            h.check_origin(content, began, 70)
+        else:
+            h.check_copy(0, content, began, 70)
+    return bool(h.errors)
+
+
+def cut_before_what_was_seen():
+    """A copy without a write that a read had seen when its trigger was called."""
+    seen = Write(1 << 32 | 1, ORIGIN, 5, 1, 10, NEVER)
+    h = History(SECTORS)
+    h.add(seen)
+    content = [0] * SECTORS
+    content[5] = seen.id
+    h.check_origin(content, 20, 25)
+    h.trigger([0], 30, 40)
+    h.check_copy(0, [0] * SECTORS, 50, 51)
+    return bool(h.errors)
+
+
 def memory_round():
     """The log is read as the tool writes it."""
     with tempfile.NamedTemporaryFile() as f:
@@ -282,6 +314,10 @@ def main():
         # A spoiled history may be right by chance; most are not.
         tap.ok(found >= 15, f'found: {text} ({found} of 20)')
     tap.ok(lost_on_origin(rng), 'found: an acknowledged write is not in A')
+    for target, name in ((ORIGIN, 'A'), (0, 'a copy')):
+        tap.ok(read_goes_back(target, True) and not read_goes_back(target, False),
+               f'found: a write to {name} that was read is gone at the next read')
+    tap.ok(cut_before_what_was_seen(), 'found: a copy lacks what was read before it')
     tap.ok(memory_round(), 'the log is read as it is written')
     tap.ok(killed_writer(), 'the log of a node that was killed and came back')
     print(f'1..{tap.n}')

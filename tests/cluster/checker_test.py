@@ -123,6 +123,10 @@ class Round:
         failed = [f'node {i}: {s}' for i, s in said if s['errors']]
         self.t.ok(not failed, f'{self.what}: no write failed')
         self.t.diag('\n'.join(failed))
+        done = {i: sum(s['writes'] for j, s in said if j == i)
+                for i in self.v.nodes}
+        self.t.ok(min(done.values()) >= triggers,
+                  f'{self.what}: all nodes wrote: {done}')
         self.everywhere()
         if slow:
             self.v.remove_all()

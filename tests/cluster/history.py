@@ -5,7 +5,9 @@ Every write of the checker puts its id into each sector it covers. The log says
 for each write when it was issued and when it was acknowledged, in stamps of one
 counter that all guests share (see tests/tools/checker.c), so the order is exact and
 the rules can be too. A sector is a register, a write takes effect somewhere
-between its issue and its acknowledgement (never to be acknowledged: any time).
+between its issue and its acknowledgement (never to be acknowledged: any time), and
+before the end of any read that saw it: who reads later does not see what was there
+before it.
 
 A trigger that was called at c and returned at r stands for one moment t, with
 c < t < r, and the copy must be what the origin was then:
@@ -39,11 +41,16 @@ RECORD = struct.Struct('<4Q')
 
 
 class Write:
-    __slots__ = ('id', 'target', 'sector', 'n', 'issue', 'ack')
+    __slots__ = ('id', 'target', 'sector', 'n', 'issue', 'ack', 'seen')
 
     def __init__(self, id, target, sector, n, issue, ack):
         self.id, self.target, self.sector, self.n = id, target, sector, n
         self.issue, self.ack = issue, ack
+        self.seen = None        # {sector: end of the first read that saw it}
+
+    def done(self, x):
+        """It has taken effect in this sector by then."""
+        return min(self.ack, self.seen.get(x, NEVER)) if self.seen else self.ack
 
     def __repr__(self):
         where = 'A' if self.target == ORIGIN else f'B{self.target}'
@@ -189,11 +196,11 @@ class History:
         return w
 
     def _later(self, table, x, w):
-        """The first acknowledged write that certainly came after w."""
+        """The first write, acknowledged or seen, that certainly came after w."""
         best = None
         for v in table.get(x, ()):
-            if v.issue > w.ack and v.ack != NEVER and \
-                    (best is None or v.ack < best.ack):
+            if v.issue > w.ack and v.done(x) != NEVER and \
+                    (best is None or v.done(x) < best.done(x)):
                 best = v
         return best
 
@@ -202,8 +209,11 @@ class History:
         if w.issue > ended:
             self.error(f'{who} sector {x}: {w} was read before it was issued')
         v = self._later(table, x, w)
-        if v and v.ack < began:
+        if v and v.done(x) < began:
             self.error(f'{who} sector {x}: holds {w} and lost {v}')
+        if ended < w.done(x):
+            w.seen = w.seen or {}
+            w.seen[x] = ended
 
     # -- the origin --
 
@@ -238,8 +248,8 @@ class History:
         if w.issue > cut.low:
             cut.low, cut.low_why = w.issue, f'{who} sector {x} holds {w}'
         v = self._later(self.origin, x, w)
-        if v and v.ack < cut.high:
-            cut.high = v.ack
+        if v and v.done(x) < cut.high:
+            cut.high = v.done(x)
             cut.high_why = f'{who} sector {x} holds {w} and not {v}'
 
     def _through(self, copy, x, w, began, ended, who):
@@ -252,7 +262,7 @@ class History:
     def _from_cut(self, copy, x, w, began, who):
         cut = copy.cut
         for v in self.through.get(copy.slot, {}).get(x, ()):
-            if v.issue > cut.returned and v.ack < began:
+            if v.issue > cut.returned and v.done(x) < began:
                 self.error(f'{who} sector {x}: holds {w} and lost {v}')
                 return
         old = copy.base.setdefault(x, w.id)

@@ -7,23 +7,30 @@
 . "${0%/*}/volume.sh"
 
 NODES='1 2 3'
-TIMEOUT=30000		# trigger_timeout: busy machines are slow
+TIMEOUT=30000		# trigger_timeout: busy machines are slow; or none
 FAMILY=4
 
 addr() {	# NODE
 	[ $FAMILY = 4 ] && echo "10.78.0.$1:7788" || echo "[fd78::$1]:7788"
 }
 
-# join NODE [COPIES [FEATURE WORDS...]]: origin o<n>, copies c<n>0 (over b) and
-# c<n>1 (over d)
-join() {
-	local n=$1 copies=${2:-1} p args
-	args="listen $(addr "$n") trigger_timeout $TIMEOUT insecure ${*:3}"
+# origin_of NODE [FEATURE WORDS...]: its table
+origin_of() {
+	local n=$1 p args
+	args="listen $(addr "$n") ${TIMEOUT:+trigger_timeout $TIMEOUT} insecure ${*:2}"
 	for p in $NODES; do
 		[ "$p" = "$n" ] || args+=" peer $p $(addr "$p")"
 	done
-	must in_node "$n" dmsetup create "o$n" --table "0 $LEN fclock-origin \
-/dev/mapper/m$n /dev/mapper/a$n $n $(wc -w <<<"$args") $args"
+	echo "0 $LEN fclock-origin /dev/mapper/m$n /dev/mapper/a$n $n" \
+		"$(wc -w <<<"$args") $args"
+}
+
+# join NODE [COPIES [FEATURE WORDS...]]: origin o<n>, copies c<n>0 (over b) and
+# c<n>1 (over d)
+join() {
+	local n=$1 copies=${2:-1}
+	must in_node "$n" dmsetup create "o$n" \
+		--table "$(origin_of "$n" "${@:3}")"
 	[ "$copies" -lt 1 ] || attach "$n" 0
 	[ "$copies" -lt 2 ] || attach "$n" 1
 }

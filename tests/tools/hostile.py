@@ -18,13 +18,13 @@ import sys
 import time
 
 HEADER = struct.Struct('<IBBHIIQQQQQ16s')
-HELLO = struct.Struct('<BBBBI16sQIIQQQHHHH32s32s')
-MAGIC, VERSION = 0x66636c6b, 2
+HELLO = struct.Struct('<BBBBI16sQIIQQQHHHH32s32sQ')
+MAGIC, VERSION = 0x66636c6b, 3
 CHALLENGE, HELLO_TYPE, WELCOME = 15, 16, 17
-CHALLENGE_SIZE, HELLO_SIZE = 112, 208
+CHALLENGE_SIZE, HELLO_SIZE = 112, 216
 # payload lengths by type, as the decoder wants them
-LENGTHS = {1: 24, 2: 48, 3: 0, 4: 0, 15: 40, 16: 136, 17: 136, 18: 0, 19: 48, 20: 128,
-           21: 16, 22: 0, 23: 4096, 24: 4096, 25: 144}
+LENGTHS = {1: 24, 2: 48, 3: 0, 4: 0, 15: 40, 16: 144, 17: 144, 18: 0, 19: 184, 20: 128,
+           21: 24, 22: 0, 23: 4096, 24: 4096, 25: 144}
 PING = 25
 
 
@@ -103,7 +103,7 @@ class Attacker:
             return 'silent', time.monotonic() - began
         except OSError:
             return 'closed', time.monotonic() - began
-        if len(got) == 208 and got[5] == WELCOME:
+        if len(got) == HELLO_SIZE and got[5] == WELCOME:
             return struct.unpack_from('<I', got, 76)[0], \
                 time.monotonic() - began
         return 'closed', time.monotonic() - began
@@ -128,15 +128,15 @@ def good_hello(args):
     if not args.file:
         return header(HELLO_TYPE, HELLO.size, sender=7) + HELLO.pack(
             VERSION, VERSION, 3, 1, 0, bytes(16), args.length, args.grain, 5000, 0, 0, 0,
-            0, 0, 256, 4096, b'node3', bytes(32))
+            0, 0, 256, 4096, b'node3', bytes(32), args.length)
     with open(args.file, 'rb') as f:
         data = f.read()
-    assert data[5] == HELLO_TYPE and len(data) >= 208, 'no HELLO captured'
+    assert data[5] == HELLO_TYPE and len(data) >= HELLO_SIZE, 'no HELLO captured'
     return data
 
 
 def patched(frame, offset, fmt, value):
-    frame = bytearray(frame[:208])
+    frame = bytearray(frame[:HELLO_SIZE])
     struct.pack_into(fmt, frame, offset, value)
     return bytes(frame)
 
@@ -151,17 +151,17 @@ def odd(a):
     hello = good_hello(a.args)
     bodies = {}
     for i in range(20):
-        bodies[f'garbage{i}'] = rnd.randbytes(208)
-    for length in (0, 1, 135, 137, 4096, 4097, 0x7fffffff, 0xffffffff):
-        bodies[f'length{length}'] = header(HELLO_TYPE, length) + hello[72:208]
+        bodies[f'garbage{i}'] = rnd.randbytes(HELLO_SIZE)
+    for length in (0, 1, 143, 145, 4096, 4097, 0x7fffffff, 0xffffffff):
+        bodies[f'length{length}'] = header(HELLO_TYPE, length) + hello[72:HELLO_SIZE]
     for kind in list(range(16)) + list(range(17, 28)) + [255]:
-        bodies[f'type{kind}'] = header(kind, LENGTHS.get(kind, 136)) + \
-            hello[72:208]
-    bodies['version0'] = header(HELLO_TYPE, 136, version=0) + hello[72:208]
-    bodies['later'] = header(HELLO_TYPE, 136, version=VERSION + 1) + \
-        hello[72:208]
-    bodies['magic'] = header(HELLO_TYPE, 136, magic=0) + hello[72:208]
-    bodies['reserved'] = header(HELLO_TYPE, 136, reserved=1) + hello[72:208]
+        bodies[f'type{kind}'] = header(kind, LENGTHS.get(kind, 144)) + \
+            hello[72:HELLO_SIZE]
+    bodies['version0'] = header(HELLO_TYPE, 144, version=0) + hello[72:HELLO_SIZE]
+    bodies['later'] = header(HELLO_TYPE, 144, version=VERSION + 1) + \
+        hello[72:HELLO_SIZE]
+    bodies['magic'] = header(HELLO_TYPE, 144, magic=0) + hello[72:HELLO_SIZE]
+    bodies['reserved'] = header(HELLO_TYPE, 144, reserved=1) + hello[72:HELLO_SIZE]
     for node in (0, 1, 2, 64, 65, 255):     # 3 is who it really is
         bodies[f'node{node}'] = patched(hello, 74, '<B', node)
     bodies['host'] = patched(hello, 144, '<B', 10)
@@ -178,7 +178,7 @@ def refused(a):
     hello = good_hello(a.args)
     cases = {
         'uuid': patched(hello, 80, '<Q', 0x1122334455667788),
-        'length': patched(hello, 96, '<Q', 8),
+        'length': patched(patched(hello, 96, '<Q', 8), 208, '<Q', 8),
         'grain': patched(hello, 104, '<I', 8),
         'key': patched(hello, 138, '<H', 1),
         'peer': patched(hello, 75, '<B', 2 if hello[75] != 2 else 1),
@@ -195,14 +195,14 @@ def unkeyed(a):
     flagged = patched(hello, 138, '<H', 1)
     rnd = Chance(a.args.seed)
     made_up = flagged[:56] + rnd.randbytes(16) + flagged[72:176] + \
-        rnd.randbytes(32)
+        rnd.randbytes(32) + flagged[208:]
     results = [a.say(h)[0] for h in (hello, flagged, made_up)]
     facts('unkeyed', tried=len(results), closed=results.count('closed'))
 
 
 def slow(a):
     """Half a HELLO, a byte in a second, nothing: all at once; how long each lives."""
-    hello = good_hello(a.args)[:208]
+    hello = good_hello(a.args)[:HELLO_SIZE]
     began = time.monotonic()
     live = {n: a.connect() for n in ('half', 'drip', 'silent')}
     live['half'].sendall(hello[:104])
@@ -234,7 +234,7 @@ def flood(a):
         return made >= a.args.made and (
             not a.args.until or os.path.exists(a.args.until))
     while time.monotonic() < end and not enough():
-        while len(held) < 400 and not enough():
+        while len(held) < a.args.hold and not enough():
             s = a.socket(not a.args.high, linger=True)
             s.setblocking(False)
             if s.connect_ex(a.to) not in (0, 115):
@@ -285,9 +285,9 @@ def replay(a):
         try:
             s = a.connect()
             s.sendall(b''.join(frames))
-            s.settimeout(0.3)
+            s.settimeout(0.3 * a.args.patience)
             got = hear(s, CHALLENGE_SIZE + HELLO_SIZE)[CHALLENGE_SIZE:]
-            accepted += len(got) == 208 and got[5] == WELCOME and \
+            accepted += len(got) == HELLO_SIZE and got[5] == WELCOME and \
                 not any(got[76:80])
             s.close()
         except OSError:
@@ -295,47 +295,92 @@ def replay(a):
     facts('replay', frames=len(frames), accepted=accepted)
 
 
+# Of these types all zeroes check (a PREPARED wants an id).
+BLANK = {3, 4, 18, 20, 23, 24, 25}
+GREETINGS = {CHALLENGE, HELLO_TYPE, WELCOME}    # refused by their header then
+
+
 def broken_frames(rnd, sender, receiver):
     """Second frames of a connection that was accepted: none is good, none may be
-    taken for the word of a member."""
+    taken for the word of a member. By name: the frame, and what becomes of the
+    connection: a frame for another instance is passed over, half of one waited for."""
     for kind in sorted(LENGTHS) + [0, 5, 26, 255]:
         length = LENGTHS.get(kind, 16)
         good = dict(sender=sender, receiver=receiver, seq=2)
         if length:
-            yield header(kind, length, **good) + rnd.randbytes(length)
-            yield header(kind, length, **good) + rnd.randbytes(length // 2)
+            yield f'random{kind}', 'closed', \
+                header(kind, length, **good) + rnd.randbytes(length)
+            yield f'half{kind}', \
+                'open' if kind in LENGTHS and kind not in GREETINGS else 'closed', \
+                header(kind, length, **good) + rnd.randbytes(length // 2)
         wrong = (length + 1, 4097, 0xffffffff)[kind % 3]
-        yield header(kind, wrong, **good) + rnd.randbytes(64)
-        # for another instance; out of sequence
-        yield header(kind, length, sender=sender, receiver=9, seq=2) + \
+        yield f'length{kind}', 'closed', \
+            header(kind, wrong, **good) + rnd.randbytes(64)
+        yield f'instance{kind}', 'open' if kind in BLANK else 'closed', \
+            header(kind, length, sender=sender, receiver=receiver ^ 8, seq=2) + \
             bytes(length)
-        yield header(kind, length, sender=sender, receiver=receiver, seq=99) + \
+        yield f'seq{kind}', 'closed', \
+            header(kind, length, sender=sender, receiver=receiver, seq=99) + \
             bytes(length)
 
 
-def takeover(a):
-    """The real HELLO, so that the connection is the node's; then all is wrong."""
-    rnd = Chance(a.args.seed)
-    hello = good_hello(a.args)[:208]
-    sender = struct.unpack_from('<Q', hello, 16)[0]
-    receiver, accepted, tried = 0, 0, 0
-    for frame in broken_frames(rnd, sender, 1):
-        tried += 1
+def accepted(a, hello):
+    """A connection that was taken for the node's, and the other end's instance."""
+    for _ in range(20):
         try:
             s = a.connect()
-            s.settimeout(0.5)
+            s.settimeout(2 * a.args.patience)
             s.sendall(hello)
             got = hear(s, CHALLENGE_SIZE + HELLO_SIZE)[CHALLENGE_SIZE:]
-            if len(got) == 208 and got[5] == WELCOME and not any(got[76:80]):
-                accepted += 1
-                receiver = struct.unpack_from('<Q', got, 16)[0]
-                frame = frame[:24] + struct.pack('<Q', receiver) + frame[32:] \
-                    if struct.unpack_from('<Q', frame, 24)[0] == 1 else frame
-                s.sendall(frame)
+            if len(got) == HELLO_SIZE and got[5] == WELCOME and not any(got[76:80]):
+                return s, struct.unpack_from('<Q', got, 16)[0]
             s.close()
         except OSError:
             pass
-    facts('takeover', tried=tried, accepted=accepted)
+        time.sleep(0.1)
+    return None, 0
+
+
+def fate(s, seconds):
+    """'closed' by the other end within so long, or 'open'; what it says is not heard."""
+    end = time.monotonic() + seconds
+    try:
+        while (left := end - time.monotonic()) > 0:
+            s.settimeout(left)
+            if not s.recv(65536):
+                return 'closed'
+    except socket.timeout:
+        pass
+    except OSError:
+        return 'closed'
+    return 'open'
+
+
+def takeover(a):
+    """The real HELLO, so that the connection is the node's; then all is wrong. The
+    real node must be kept away: its next connection would end this one."""
+    hello = good_hello(a.args)[:HELLO_SIZE]
+    sender = struct.unpack_from('<Q', hello, 16)[0]
+    tried, ended, bad = 0, 0, []
+    s, receiver = accepted(a, hello)
+    if s:
+        s.close()
+    for name, wanted, frame in broken_frames(Chance(a.args.seed), sender, receiver):
+        tried += 1
+        s, instance = accepted(a, hello)
+        if not s or instance != receiver:
+            bad.append(f'{name}:refused')
+            continue
+        try:
+            s.sendall(frame)
+            got = fate(s, (0.4 if wanted == 'open' else 3) * a.args.patience)
+        except OSError:
+            got = 'closed'
+        ended += got == 'closed'
+        if got != wanted:
+            bad.append(f'{name}:{got}')
+        s.close()
+    facts('takeover', tried=tried, closed=ended, bad=','.join(bad) or '-')
 
 
 # ---- between two nodes that have a key ----
@@ -405,7 +450,7 @@ def downgrade(path, frame):
 @at_frame(UP, 0)
 def keyless_hello(path, frame):
     return [frame[:56] + bytes(16) + frame[72:138] + bytes(2) +
-            frame[140:176] + bytes(32)]
+            frame[140:176] + bytes(32) + frame[208:]]
 
 
 @at_frame(UP, 0)
@@ -491,12 +536,10 @@ def between_cases():
 
 class Path:
     """One connection through this host, and what becomes of it."""
-    PATIENCE = 4
-
     def __init__(self, a, sock, case, old):
         self.a, self.case, self.old, self.kept = a, case, old, b''
         self.down = sock                # to the connector
-        self.up = a.connect(timeout=3)
+        self.up = a.connect(timeout=3 * a.args.patience)
         self.seen = [[], []]
         self.when = None
 
@@ -519,7 +562,8 @@ class Path:
 
     def over(self):
         if self.when:
-            return time.monotonic() - self.when > self.PATIENCE
+            return time.monotonic() - self.when > \
+                4 * self.a.args.patience
         return not self.case and len(self.seen[UP]) > 2 and \
             len(self.seen[DOWN]) > 3
 
@@ -528,7 +572,8 @@ class Path:
         data = {self.down: b'', self.up: b''}
         began = time.monotonic()
         try:
-            while not self.over() and time.monotonic() - began < 8:
+            while not self.over() and time.monotonic() - began < \
+                    8 * self.a.args.patience:
                 for s in select.select(list(data), [], [], 0.2)[0]:
                     more = s.recv(65536)
                     if not more:
@@ -656,6 +701,8 @@ class Options:
     cases = ''              # of between, with colons; all
     seconds, made, count, seed, frames = 3.0, 1000, 10, 1, 5
     length, grain = 0, 128
+    hold = 400      # connections that flood has at once
+    patience = 1    # how much slower than others this machine is
     high = 0        # 1: from ports that anybody may use
 
 
