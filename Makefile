@@ -10,6 +10,7 @@
 #   make bench    measurements
 #   make install  into the modules of the kernel it was built for
 #   make clean    removes what "make" built here; the cache stays
+#   make help     says this
 #
 # The work is done in scripts/ and tests/; kernel objects are built in the
 # cache (see scripts/kernel-build), so this tree holds sources only, and
@@ -28,7 +29,7 @@ all: module
 module:
 	@mkdir -p build
 	@rm -f build/dm-fclock-dlm.ko; ko=$$(scripts/kernel-build $(KDIR)) && \
-		cp -u "$${ko%/*}"/dm-fclock*.ko build/ && \
+		cp "$${ko%/*}"/dm-fclock*.ko build/ && \
 		echo "build/dm-fclock.ko for" \
 		"$$(modinfo -F vermagic build/dm-fclock.ko | cut -d' ' -f1)"
 
@@ -62,4 +63,7 @@ bench:
 clean:
 	rm -rf build
 
-.PHONY: all module install demo check check-full sim mutants bench clean
+help:
+	@sed -n 's/^#   //p' Makefile
+
+.PHONY: all module install demo check check-full sim mutants bench clean help
