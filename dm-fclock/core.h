@@ -542,11 +542,14 @@ struct fclock_core {
 	spinlock_t *lock;		/* protects all of this; the caller's */
 	const struct fclock_core_ops *ops;
 	struct fclock_core_config cfg;
-	/* enum fclock_path; written under lock, hit path uses READ_ONCE */
+	/*
+	 * enum fclock_path; written under lock, with a release behind whole[]. The hit path
+	 * reads it without: an acquire where it uses whole[] after it, else READ_ONCE.
+	 */
 	u8 path[FCLOCK_CACHE_MAPS];
 	/*
-	 * Where I/O of the map ends: whole grains, for the hit path as above; and in sectors.
-	 * Not in use where the path is CORE or FAIL.
+	 * Where I/O of the map ends: whole grains, written under lock, READ_ONCE in the hit
+	 * path; and in sectors, under lock. Not in use where the path is CORE or FAIL.
 	 */
 	unsigned long whole[FCLOCK_CACHE_MAPS];
 	u64 limit[FCLOCK_CACHE_MAPS];

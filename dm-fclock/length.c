@@ -7,7 +7,7 @@
  * the core, and so the primary, hears that this node can run a longer volume: the
  * constructor of a longer table allocates, the resume tells.
  *
- * All of it under volumes_lock (volume.c).
+ * All but fclock_check_blocks() is under volumes_lock (volume.c).
  */
 #include "volume.h"
 
@@ -101,6 +101,7 @@ int fclock_plan_length(struct fclock_target *t, struct fclock_volume *v)
 	unsigned int s;
 	int r = 0;
 
+	fclock_assert_volumes_held();
 	v->planned = max_t(u64, v->planned, t->ti->len);
 	if (length <= v->memory)
 		return 0;
@@ -178,6 +179,7 @@ int fclock_check_copy_length(struct fclock_target *t, struct fclock_volume *v)
 	const char *is;
 	u64 least = least_length(v, t->map, &is);
 
+	fclock_assert_volumes_held();
 	if (ti->len < least && !(a->attached && ti->len == a->length)) {
 		fclock_complain(ti, "length %llu is not the %llu sectors of the %s",
 				(u64)ti->len, least, is);
@@ -207,6 +209,7 @@ int fclock_apply_length(struct fclock_volume *v, const struct fclock_target *t)
 	unsigned long flags;
 	int r;
 
+	fclock_assert_volumes_held();
 	spin_lock_irqsave(&v->lock, flags);
 	/* what M's size says is about growing: a volume that runs goes on */
 	room = max(room, min_t(u64, t->ti->len,

@@ -44,6 +44,11 @@ static void unlock_volumes(unsigned int noio)
 	memalloc_noio_restore(noio);
 }
 
+void fclock_assert_volumes_held(void)
+{
+	lockdep_assert_held(&volumes_lock);
+}
+
 static struct fclock_volume *__find_volume(dev_t meta)
 {
 	struct fclock_volume *v;

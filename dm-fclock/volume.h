@@ -228,6 +228,8 @@ int fclock_copy_open(struct fclock_target *t);
 void fclock_copy_close(struct fclock_target *t);
 /* Before the first resume nothing is touched; each later one applies t->args. */
 int fclock_volume_resume(struct fclock_target *t);
+/* Of volumes_lock, for what is called under it. */
+void fclock_assert_volumes_held(void);
 
 /* length.c; under volumes_lock, what may refuse logs a sentence and sets ti->error */
 void fclock_free_memory(struct fclock_slot_memory *mem);
@@ -237,9 +239,9 @@ u64 fclock_volume_length(struct fclock_volume *v);
 int fclock_plan_length(struct fclock_target *t, struct fclock_volume *v);
 int fclock_check_copy_length(struct fclock_target *t, struct fclock_volume *v);
 u64 fclock_room(const struct fclock_volume *v, const struct fclock_target *t);
-/* Not under volumes_lock. */
-int fclock_check_blocks(struct fclock_volume *v, u64 length);
 int fclock_apply_length(struct fclock_volume *v, const struct fclock_target *t);
+/* Not under volumes_lock: takes targets_lock. */
+int fclock_check_blocks(struct fclock_volume *v, u64 length);
 
 /* check.c; all log a sentence and set ti->error when they refuse */
 int fclock_refuse_overlap(struct dm_target *ti, struct block_device *mine,
