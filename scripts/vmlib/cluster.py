@@ -60,6 +60,7 @@ class Process:
                        proto.STDERR: (self._err, stderr)}
         self._rc, self._lost = None, None
         self._done = threading.Event()
+        self._heard = time.monotonic()
         self._window = proto.STDIN_WINDOW
         self._room = threading.Condition()
         self._send_lock = threading.Lock()
@@ -98,6 +99,7 @@ class Process:
 
     def _frame(self, kind, payload):
         if kind in self._sinks:
+            self._heard = time.monotonic()
             store, sink = self._sinks[kind]
             if sink:
                 sink(payload)
@@ -151,14 +153,20 @@ class Process:
                             f'(running {" ".join(self.argv)})')
         return self._rc
 
-    def wait(self, timeout=60):
-        """Result of the command; after the time is over it is killed."""
+    def wait(self, timeout=60, silence=False):
+        """Result of the command; after the time is over it is killed. silence: the
+        time begins anew with each piece of output."""
         timeout *= debug.slow()
-        if not self._done.wait(timeout):
+        began = time.monotonic()
+        while not self._done.wait(max(0, began + timeout - time.monotonic())):
+            if silence and self._heard > began:
+                began = self._heard
+                continue
             so_far = self.out[-2000:]
             self.close()
+            what = 'said nothing for' if silence else 'not done in'
             raise Timeout(f'guest {self.node.nr}: {" ".join(self.argv)}: '
-                          f'not done in {timeout} s\n{so_far}')
+                          f'{what} {timeout:g} s\n{so_far}')
         rc = self._finish()
         return Result(rc, self.out, b''.join(self._out), b''.join(self._err))
 

@@ -128,7 +128,7 @@ class Volume:
             time.sleep(every)
         return got
 
-    def wait_active(self, i, limit=60, connected=None):
+    def wait_active(self, i, limit=120, connected=None):
         def good():
             s = self.status(i)
             return s['state'] == 'active' and \
@@ -137,7 +137,7 @@ class Volume:
             raise Bail(f'node {i} is not active in {limit} s: '
                        f'{self.status(i)}\n{self.c[i].log()[-1500:]}')
 
-    def wait_connected(self, n=None, nodes=None, limit=30):
+    def wait_connected(self, n=None, nodes=None, limit=120):
         for i in nodes or self.nodes:
             self.wait_active(i, limit,
                              len(self.nodes) - 1 if n is None else n)

@@ -5,7 +5,7 @@
 FCLOCK_SEED=<n> repeats a run (as far as timing lets it); FCLOCK_TRIGGERS=<n>
 makes it longer.
 """
-# timeout: 420
+# timeout: 600
 import os
 import random
 import sys

@@ -198,7 +198,7 @@ class Round(checker_test.Round):
         for f, i in self.active:
             self.hits[f.name] += f.off(self.c[i])
         self.active = []
-        self.v.wait_connected(limit=60)
+        self.v.wait_connected()
 
     def one_trigger(self, number):
         rng, k, v = self.rng, self.k, self.v

@@ -6,6 +6,7 @@
 import hashlib
 import os
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -141,6 +142,37 @@ def check_life(t, c):
     c[3].start()
 
 
+SPEAKS = """# timeout: 4
+import os, time
+print('ok 1 - a', flush=True)
+for _ in range(6):
+    time.sleep(1)
+    print('# a word', flush=True)
+time.sleep(int(os.environ['SILENT']))
+print('1..1')
+"""
+
+
+def check_silence(t, c):
+    """Who says something now and then may take its time."""
+    job = c[1].spawn('for i in 1 2 3 4 5 6; do sleep 1; echo $i; done')
+    t.is_(job.wait(4, silence=True).rc, 0, 'a command that says something goes on')
+    try:
+        c[1].spawn('echo 1; sleep 60').wait(4, silence=True)
+        t.ok(False, 'a silent one is ended')
+    except lib.Timeout as e:
+        t.like(str(e), 'said nothing for 4 s', 'a silent one is ended')
+    with tempfile.NamedTemporaryFile('w', suffix='_test.py') as f:
+        f.write(SPEAKS)
+        f.flush()
+        for silent, wanted in ('0', (0, False)), ('60', (1, True)):
+            r = subprocess.run([VM.parents[1] / 'tests/cluster/run', f.name],
+                               env=dict(os.environ, SILENT=silent, FCLOCK_SLOW='1'),
+                               capture_output=True, text=True)
+            t.is_((r.returncode, 'said nothing for 4 s' in r.stdout), wanted,
+                  f'a test that is silent for {silent} s at its end')
+
+
 def check_clock(t):
     """tsc_early_khz: the guest believes what a bad measurement tells it."""
     try:
@@ -158,5 +190,6 @@ with lib.test(n=3, shared={'a': '64M', 'm': '16M'}, disks={'x': '8M'}) as (t, c)
     check_exec(t, c)
     check_disks(t, c)
     check_links(t, c)
+    check_silence(t, c)
     check_life(t, c)
     check_clock(t)

@@ -6,7 +6,7 @@ What is measured and how: rates.py. All bounds are ratios within this run, but o
 a second.
 """
 # by name
-# timeout: 400
+# timeout: 600
 import os
 import sys
 

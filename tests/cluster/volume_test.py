@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 """One volume on three nodes: formation, locks, cache, links, dead peers, crashes."""
-# timeout: 400
+# timeout: 600
 import errno
 import itertools
 import os
@@ -136,22 +136,38 @@ def ip6(t, c, rng):
 
 # ---- locks and cache ----
 
+def recalled(v, k):
+    """Grains 5 and 6 are read by node 2, then 5 is written by node 3. Returns the
+    statuses before and after, or None: a lock that nobody uses for 2 s is given back,
+    so all of it has to be done before that."""
+    five, six = reader(v, 5), reader(v, 6)
+    v.c[2].sh(f'{five}; {six}; dmsetup message {v.a} 0 reset_stats; {five}; {six}')
+    began = time.monotonic()
+    before = v.status(2)
+    reset(v, 1, 3)
+    write_grain(k, 3, 5)
+    after = {2: v.status(2)}
+    if time.monotonic() - began > 1.5:
+        return None
+    return before, {1: v.status(1), 3: v.status(3), **after}
+
+
 def recalls(t, v, k):
     k.sweep()
-    trigger(t, k, 1, [0], 'trigger of slot 0')
-    was = read_grain(v, 2, 5)
-    held = v.copy_status(2, 0)['shared_locks']
+    for _ in range(10):
+        trigger(t, k, 1, [0], 'trigger of slot 0')
+        was = read_grain(v, 2, 5)
+        held = v.copy_status(2, 0)['shared_locks']
+        got = recalled(v, k)
+        if got:
+            break
+        t.diag('that took too long: once more')
+        k.sweep()
+    if not t.ok(got, 'a grain is written while another node holds its lock'):
+        return
+    before, s = got
     t.ok(held >= 1, f'a read of the copy holds a shared lock ({held})')
-    read_grain(v, 2, 6)
-    reset(v)
-    # One command: a lock that nobody uses for 2 s is given back.
-    read = reader(v, 5)
-    v.c[2].sh(f'{read}; dmsetup message {v.a} 0 reset_stats; {read}; {read}; '
-              f'{read}')
-    s = v.status(2)
-    t.is_(s['lock_requests'], 0, 'a held lock serves further reads')
-    write_grain(k, 3, 5)
-    s = {i: v.status(i) for i in v.nodes}
+    t.is_(before['lock_requests'], 0, 'a held lock serves further reads')
     t.is_(s[2]['release_requests'], 1,
           'eight writers at a grain cost its reader one RELEASE_REQUEST')
     t.is_(s[2]['releases'], 1, 'which it answers with one RELEASED')
@@ -325,7 +341,7 @@ def reconnect(t, v, k, rng):
     t.ok(down, 'node 1 sees that the link is gone')
     t.ok(v.copy_status(1, 0)['state'] == 'active', 'nothing was given up')
     v.c.heal(3)
-    v.wait_connected(limit=30)
+    v.wait_connected()
     time.sleep(0.5)
     said = k.stop()
     t.is_([s['errors'] for _, s in said], [0, 0, 0], 'no write failed')
@@ -349,7 +365,7 @@ def flaky_link(t, v, k, rng):
         time.sleep(rng.uniform(0.1, 1.2))
         v.c.heal(i)
         time.sleep(rng.uniform(0.1, 0.5))
-    v.wait_connected(limit=30)
+    v.wait_connected()
     said = k.stop()
     t.is_(sum(s['errors'] for _, s in said), 0,
           'a link that comes and goes fails no write')
@@ -423,7 +439,7 @@ def frozen_reader(t, v, k):
     ended(job)
     sums = set(loop.wait(60).out.splitlines())
     t.is_(sums, {was}, 'the frozen reader saw the right data all the time')
-    v.wait_connected(limit=30)
+    v.wait_connected()
     t.is_(read_grain(v, 3, 70), was, 'and so does who asks now')
     k.check(k.scan(3, 0))
     verdict(t, k, 'the copy is right')
@@ -446,7 +462,7 @@ def killed_peer(t, v, k, rng):
     t.ok(k.m.records(2) > before, 'the others go on writing')
     v.c[3].start()
     v.start(3)
-    v.wait_connected(limit=40)
+    v.wait_connected()
     stage('node 3 is back')
     trigger(t, k, 3, [2], 'node 3 is back as a new instance and triggers')
     write_grain(k, 2, 110, n=4)
@@ -459,7 +475,7 @@ def killed_peer(t, v, k, rng):
          f'grains ({m and m[1]} writes)')
     v.c[1].start()
     v.start(1)
-    v.wait_connected(limit=40)
+    v.wait_connected()
     stage('node 1 is back')
     said = k.stop()
     t.is_([s['errors'] for _, s in said], [0] * len(said), 'no write failed')
