@@ -242,6 +242,34 @@ def read_goes_back(target, apart):
     return bool(h.errors)
 
 
+def seen_and_overwritten(issue):
+    """A write that is never acknowledged is read from 20 to 25; another one, issued then
+    or later, is acknowledged at 35; at 40 the first one is there again."""
+    seen = Write(1 << 32 | 1, ORIGIN, 5, 1, 10, NEVER)
+    h = History(SECTORS)
+    h.add(seen)
+    h.add(Write(2 << 32 | 1, ORIGIN, 5, 1, issue, 35))
+    content = [0] * SECTORS
+    content[5] = seen.id
+    h.check_origin(content, 20, 25)
+    h.check_origin(content, 40, 41)
+    return bool(h.errors)
+
+
+def outlived_its_trigger():
+    """A write through a copy, never acknowledged but read, is in the next copy."""
+    h = History(SECTORS)
+    h.trigger([0], 1, 2)
+    h.add(Write(1 << 32 | 1, 0, 5, 1, 10, NEVER))
+    content = [0] * SECTORS
+    content[5] = 1 << 32 | 1
+    h.check_copy(0, content, 20, 25)
+    fine = not h.errors
+    h.trigger([0], 30, 40)
+    h.check_copy(0, content, 50, 55)
+    return fine and bool(h.errors)
+
+
 def cut_before_what_was_seen():
     """A copy without a write that a read had seen when its trigger was called."""
     seen = Write(1 << 32 | 1, ORIGIN, 5, 1, 10, NEVER)
@@ -317,6 +345,9 @@ def main():
     for target, name in ((ORIGIN, 'A'), (0, 'a copy')):
         tap.ok(read_goes_back(target, True) and not read_goes_back(target, False),
                f'found: a write to {name} that was read is gone at the next read')
+    tap.ok(seen_and_overwritten(30) and not seen_and_overwritten(24),
+           'found: a write that came after one that was read is lost')
+    tap.ok(outlived_its_trigger(), 'found: what was read of a copy is in the next one')
     tap.ok(cut_before_what_was_seen(), 'found: a copy lacks what was read before it')
     tap.ok(memory_round(), 'the log is read as it is written')
     tap.ok(killed_writer(), 'the log of a node that was killed and came back')

@@ -197,9 +197,9 @@ class History:
 
     def _later(self, table, x, w):
         """The first write, acknowledged or seen, that certainly came after w."""
-        best = None
+        best, done = None, w.done(x)
         for v in table.get(x, ()):
-            if v.issue > w.ack and v.done(x) != NEVER and \
+            if v.issue > done and v.done(x) != NEVER and \
                     (best is None or v.done(x) < best.done(x)):
                 best = v
         return best
@@ -255,7 +255,7 @@ class History:
     def _through(self, copy, x, w, began, ended, who):
         table = self.through[copy.slot]
         self.check_register(table, x, w, began, ended, who)
-        if w.ack < copy.cut.called:
+        if w.done(x) < copy.cut.called:
             self.error(f'{who} sector {x}: {w} outlived the trigger '
                        f'({copy.cut.called} to {copy.cut.returned})')
 
