@@ -56,7 +56,7 @@ static void check_good(const struct fclock_msg *msg, const void *payload,
 	case FCLOCK_LOCK_REQUEST:
 		fz_check(q->target == FCLOCK_TARGET_A ||
 			 q->target < FCLOCK_MAX_SLOTS);
-		fz_check(q->kind - 1 < 2);
+		fz_check(q->kind == 1 || q->kind == 2);
 		check_run(le64_to_cpu(q->first), le64_to_cpu(q->last) -
 			  le64_to_cpu(q->first) + 1, grains);
 		break;
@@ -79,14 +79,14 @@ static void check_good(const struct fclock_msg *msg, const void *payload,
 		check_text(h->host, sizeof(h->host));
 		break;
 	case FCLOCK_ASK:
-		fz_check(a->kind - 1 < 6);
+		fz_check(a->kind && a->kind <= 6);
 		fz_check(!a->rate || a->kind == FCLOCK_ASK_COPY_RATE);
 		check_text(a->host, sizeof(a->host));
 		break;
 	case FCLOCK_PREPARE:
 		/* the greatest number means that an instance has ended */
 		fz_check(p->number && p->number != cpu_to_le64(~0ULL));
-		fz_check(p->kind - 1 < 6);
+		fz_check(p->kind && p->kind <= 6);
 		fz_check(!p->length == (p->kind != FCLOCK_RESIZE));
 		break;
 	case FCLOCK_RESUME:
