@@ -103,7 +103,7 @@ static bool is_met(struct world *w, const struct fclock_ask *ask)
 	const struct fclock_slot *slot;
 
 	if (ask->kind == FCLOCK_ASK_RESIZE)
-		return w->truth.geo.length >= ask->length;
+		return w->truth.geo.length == ask->length;
 	slot = &w->truth.slot[__ffs(ask->slots)];
 	return ask->kind == FCLOCK_ASK_STOP ? slot->state == FCLOCK_SLOT_IDLE :
 	       ask->kind == FCLOCK_ASK_COPY_RATE ? slot->rate == ask->rate : false;

@@ -494,8 +494,10 @@ static bool waits_elsewhere(struct world *w, const struct node *n)
 }
 
 /*
- * Nobody who is alive heard the list that left the old instance out: the logs say who waits for
- * such a list, and who refuses the new one on its other host. The administrator tells one.
+ * Who is alive may not have heard the list that left the old instance out: the logs say who waits
+ * for such a list, and who refuses the new one on its other host. The administrator tells one.
+ * He does so too where somebody did hear it, and the next list came before the strike stood
+ * on M; a core that forgets a strike is not found here, but by nodes that stay on their hosts.
  */
 static void strike_moved(struct world *w, struct event *e)
 {
