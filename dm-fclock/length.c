@@ -181,7 +181,7 @@ int fclock_check_copy_length(struct fclock_target *t, struct fclock_volume *v)
 
 	fclock_assert_volumes_held();
 	if (ti->len < least && !(a->attached && ti->len == a->length)) {
-		fclock_complain(ti, "length %llu is not the %llu sectors of the %s",
+		fclock_complain(ti, "length %llu is below the %llu sectors of the %s",
 				(u64)ti->len, least, is);
 		return -EINVAL;
 	}

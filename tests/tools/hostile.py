@@ -373,7 +373,7 @@ def takeover(a):
             continue
         try:
             s.sendall(frame)
-            got = fate(s, (0.4 if wanted == 'open' else 3) * a.args.patience)
+            got = fate(s, (0.4 if wanted == 'open' else 10) * a.args.patience)
         except OSError:
             got = 'closed'
         ended += got == 'closed'
@@ -392,7 +392,7 @@ HELLO_FIELDS = {'min': 72, 'max': 73, 'node': 74, 'peer': 75, 'refusal': 76,
                 'uuid': 80, 'sectors': 96, 'grain': 104, 'timeout': 108,
                 'epoch': 112, 'members': 120, 'primary': 128, 'attached': 136,
                 'flags': 138, 'credits': 140, 'locks': 142, 'host': 144,
-                'nonce': 176, 'nonceend': 207}
+                'nonce': 176, 'nonceend': 207, 'room': 208, 'roomend': 215}
 CHALLENGE_FIELDS = {'node': 72, 'pad': 73, 'flags': 74, 'pad2': 76, 'nonce': 80,
                     'nonceend': 111}
 UP, DOWN = 0, 1         # to the acceptor, to the connector
