@@ -13,7 +13,8 @@
 /**
  * struct fclock_bio - per-bio data
  * @gate: the bio counts there, NULL: it does not
- * @image: a flush of A, for what a copy shows of it
+ * @second: the second flush of a copy, which is A's
+ * @image: it went to A, for what the copy shows of it
  * @granted: went whole with the verdict GO: fclock_client_done() at its end
  * @cut: parts of it were issued as pieces, and so will be the rest
  * @status: first error of a piece, or BLK_STS_DM_REQUEUE: a blk_status_t, in a word as
@@ -24,6 +25,7 @@ struct fclock_bio {
 	struct fclock_waiter waiter;
 	struct fclock_target *t;
 	struct percpu_ref *gate;
+	bool second;
 	bool image;
 	bool granted;
 	bool cut;
@@ -177,66 +179,75 @@ static int submit_waiter(struct fclock_bio *io)
 /*
  * What a copy shows of its unsplit grains stands on A, perhaps in a volatile cache, so a
  * flush of the copy makes that durable as well. Once after a trigger is enough: as
- * long as a grain is unsplit it does not change on A. It counts at the copy's gate, and
- * no trigger comes between it and the mark. What this node cannot tell is flushed.
+ * long as a grain is unsplit it does not change on A. A copy that is complete has nothing
+ * there, and A may have failed. The caller counts as in flight, so no trigger comes between
+ * the look at the path, the flush and the mark.
  */
-static int map_image_flush(struct fclock_target *t, struct fclock_bio *io,
-			   struct bio *bio)
+static bool flushes_image(struct fclock_volume *v, unsigned int map, u8 path)
+{
+	return path == FCLOCK_PATH_CACHE && !test_bit(map, &v->image_flushed);
+}
+
+/* The first flush of a copy goes to its device. */
+static bool flushes_copy(struct fclock_bio *io, u8 path)
+{
+	return !io->second && (path == FCLOCK_PATH_PASS ||
+			       path == FCLOCK_PATH_CACHE);
+}
+
+/* Behind its open gate; -EAGAIN: the core has to be asked. */
+static int pass_flush(struct fclock_target *t, struct fclock_bio *io,
+		      struct bio *bio)
 {
 	struct fclock_volume *v = t->volume;
 	struct percpu_ref *gate = &v->gate[t->map].ref;
+	int r = -EAGAIN;
 	u8 path;
 
-	bio_set_dev(bio, t->origin->bdev);
 	if (!percpu_ref_tryget_live(gate))
-		return DM_MAPIO_REMAPPED;
+		return r;
 	/* as in pass_gate() */
 	smp_rmb();
 	path = READ_ONCE(v->core->path[t->map]);
-	if (path == FCLOCK_PATH_CACHE && !test_bit(t->map, &v->image_flushed)) {
-		io->t = t;
+	if (io->second && flushes_image(v, t->map, path)) {
+		bio_set_dev(bio, t->origin->bdev);
 		io->image = true;
-		io->gate = gate;
-		return DM_MAPIO_REMAPPED;
+		r = DM_MAPIO_REMAPPED;
+	} else if (flushes_copy(io, path)) {
+		r = DM_MAPIO_REMAPPED;
+	} else if (path == FCLOCK_PATH_FAIL) {
+		r = DM_MAPIO_KILL;
+	} else if (path != FCLOCK_PATH_CORE) {
+		r = DM_MAPIO_SUBMITTED;
 	}
-	percpu_ref_put(gate);
-	if (path == FCLOCK_PATH_CORE)
-		return DM_MAPIO_REMAPPED;
-	bio_endio(bio);
-	return DM_MAPIO_SUBMITTED;
+	if (r == DM_MAPIO_REMAPPED)
+		io->gate = gate;
+	else
+		percpu_ref_put(gate);
+	if (r == DM_MAPIO_SUBMITTED)
+		bio_endio(bio);
+	return r;
 }
 
 /*
  * Everything on M that flushed data depends on is durable already, so a flush is
  * only the devices': dm sends a second one of a copy, for A. One of A passes closed
  * gates, too. A copy device is left alone while its slot is idle or offline, and behind
- * a closed gate, or before this node takes part, a flush waits as all other I/O does:
+ * a closed gate, or before this node takes part, both flushes wait as all other I/O does:
  * when a stop has ended none may be under way.
  */
 static int map_flush(struct fclock_target *t, struct fclock_bio *io,
 		     struct bio *bio)
 {
-	struct fclock_volume *v = t->volume;
-	struct percpu_ref *gate = &v->gate[t->map].ref;
-	u8 path = FCLOCK_PATH_CORE;
+	int r;
 
 	if (t->target == FCLOCK_TARGET_A)
 		return DM_MAPIO_REMAPPED;
-	if (dm_bio_get_target_bio_nr(bio))
-		return map_image_flush(t, io, bio);
-	if (percpu_ref_tryget_live(gate)) {
-		/* as in pass_gate() */
-		smp_rmb();
-		path = READ_ONCE(v->core->path[t->map]);
-		if (path == FCLOCK_PATH_PASS || path == FCLOCK_PATH_CACHE) {
-			io->gate = gate;
-			return DM_MAPIO_REMAPPED;
-		}
-		percpu_ref_put(gate);
-	}
-	if (path == FCLOCK_PATH_FAIL)
-		return DM_MAPIO_KILL;
 	io->t = t;
+	io->second = dm_bio_get_target_bio_nr(bio);
+	r = pass_flush(t, io, bio);
+	if (r != -EAGAIN)
+		return r;
 	io->waiter.target = t->target;
 	io->waiter.io = FCLOCK_IO_FLUSH;
 	io->waiter.first = 0;
@@ -268,6 +279,7 @@ int fclock_io_map(struct dm_target *ti, struct bio *bio)
 	int kind = classify(bio);
 
 	io->gate = NULL;
+	io->second = false;
 	io->image = false;
 	io->granted = false;
 	io->cut = false;
@@ -308,9 +320,10 @@ int fclock_io_end(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 {
 	struct fclock_bio *io = dm_per_bio_data(bio, sizeof(*io));
 
+	/* while it still counts as in flight */
+	if (io->image && !*error)
+		set_bit(io->t->map, &io->t->volume->image_flushed);
 	if (io->gate) {
-		if (io->image && !*error)
-			set_bit(io->t->map, &io->t->volume->image_flushed);
 		percpu_ref_put(io->gate);
 		io->gate = NULL;
 	} else if (io->granted) {
@@ -366,8 +379,24 @@ static struct block_device *device_for(const struct fclock_bio *io)
 {
 	struct fclock_target *t = io->t;
 
+	if (io->second)
+		return t->origin->bdev;
 	return io->waiter.verdict == FCLOCK_GO_SHARED ?
 		t->volume->origin : t->dev->bdev;
+}
+
+/*
+ * A second flush that has waited, and still counts as in flight. The lists of the members may
+ * have become disputed since its verdict: what the path does not tell is flushed.
+ */
+static bool is_to_image(struct fclock_bio *io)
+{
+	struct fclock_volume *v = io->t->volume;
+	unsigned int map = io->t->map;
+	u8 path = READ_ONCE(v->core->path[map]);
+
+	io->image = flushes_image(v, map, path);
+	return io->image || path == FCLOCK_PATH_CORE;
 }
 
 /* The whole bio, uncut. */
@@ -381,6 +410,10 @@ static void finish_whole(struct fclock_bio *io)
 	case FCLOCK_GO_SHARED:
 		trace_io(io, FCLOCK_TB_GO, last);
 		io->granted = true;
+		if (io->second && !is_to_image(io)) {
+			end_bio(io, BLK_STS_OK);
+			return;
+		}
 		bio_set_dev(bio, device_for(io));
 		dm_submit_bio_remap(bio, NULL);
 		return;
