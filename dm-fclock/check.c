@@ -96,6 +96,8 @@ static int check_super(struct fclock_volume *v, struct fclock_target *t,
 				(u64)ti->len, sb->geo.length, v->meta);
 		return -EINVAL;
 	}
+	if (fclock_check_whole_blocks(t, sb->geo.length))
+		return -EINVAL;
 	if (args->has_grain && sb->geo.grain != args->grain) {
 		fclock_complain(ti, "grain_size %u is not the %u sectors of metadata device %pg",
 				args->grain, sb->geo.grain, v->meta);

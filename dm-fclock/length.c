@@ -102,31 +102,29 @@ int fclock_plan_length(struct fclock_target *t, struct fclock_volume *v)
 	int r = 0;
 
 	fclock_assert_volumes_held();
-	v->planned = max_t(u64, v->planned, t->ti->len);
-	if (length <= v->memory)
-		return 0;
-	for (s = 0; !r && s < FCLOCK_MAX_SLOTS; s++)
+	for (s = 0; length > v->memory && !r && s < FCLOCK_MAX_SLOTS; s++)
 		if (v->slot[s].md)
 			r = spare_memory(v, s, length);
 	if (r) {
 		t->ti->error = "Out of memory";
 		return r;
 	}
-	v->memory = length;
+	v->memory = max(v->memory, length);
+	v->planned = max_t(u64, v->planned, t->ti->len);
 	return 0;
 }
 
 /* A split copies up to @length, and a device takes whole blocks. */
-static bool whole_blocks(const struct fclock_target *t, u64 length)
+int fclock_check_whole_blocks(const struct fclock_target *t, u64 length)
 {
 	struct block_device *bdev = t->dev->bdev;
 	unsigned int size = bdev_logical_block_size(bdev);
 
 	if (!(length & ((size >> SECTOR_SHIFT) - 1)))
-		return true;
+		return 0;
 	fclock_complain(t->ti, "length %llu is not in whole blocks of %pg, of %u bytes",
 			length, bdev, size);
-	return false;
+	return -EINVAL;
 }
 
 /* May the volume, and so its copies, end there? For the devices that are in use here. */
@@ -140,8 +138,7 @@ int fclock_check_blocks(struct fclock_volume *v, u64 length)
 	noio = memalloc_noio_save();
 	mutex_lock(&v->targets_lock);
 	list_for_each_entry(t, &v->targets, list)
-		if (!r && !whole_blocks(t, length))
-			r = -EINVAL;
+		r = r ?: fclock_check_whole_blocks(t, length);
 	mutex_unlock(&v->targets_lock);
 	memalloc_noio_restore(noio);
 	return r;
@@ -186,7 +183,7 @@ int fclock_check_copy_length(struct fclock_target *t, struct fclock_volume *v)
 		return -EINVAL;
 	}
 	/* what the table of a whole copy had to fit before there were longer tables */
-	if (!whole_blocks(t, least))
+	if (fclock_check_whole_blocks(t, least))
 		return -EINVAL;
 	if (ti->len > v->planned) {
 		fclock_complain(ti, "length %llu is above the %llu sectors of fclock-origin's table",

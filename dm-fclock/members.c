@@ -301,8 +301,10 @@ void fclock_say_too_long(struct fclock_core *core, u64 length)
 	if (core->said_length == length)
 		return;
 	core->said_length = length;
-	fclock_say(core, "waits: the volume has %llu sectors, and this node's table, or its metadata device, is for %llu: load a longer table",
-		   (unsigned long long)length, (unsigned long long)core->room);
+	/* a peer may say a longer one at each HELLO */
+	fclock_say_limited(core, "waits: the volume has %llu sectors, and this node's table, or its metadata device, is for %llu: load a longer table",
+			   (unsigned long long)length,
+			   (unsigned long long)core->room);
 }
 
 /*

@@ -323,6 +323,8 @@ static int __check_reload(struct fclock_target *t, struct fclock_volume *v)
 				(u64)ti->len, fclock_volume_length(v));
 		return -EINVAL;
 	}
+	if (fclock_check_whole_blocks(t, fclock_volume_length(v)))
+		return -EINVAL;
 	if (t->args.has_grain && v->geo.grain != t->args.grain) {
 		fclock_complain(ti, "grain_size %u is not the %u sectors of the running volume",
 				t->args.grain, v->geo.grain);

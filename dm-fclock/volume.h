@@ -240,6 +240,7 @@ int fclock_plan_length(struct fclock_target *t, struct fclock_volume *v);
 int fclock_check_copy_length(struct fclock_target *t, struct fclock_volume *v);
 u64 fclock_room(const struct fclock_volume *v, const struct fclock_target *t);
 int fclock_apply_length(struct fclock_volume *v, const struct fclock_target *t);
+int fclock_check_whole_blocks(const struct fclock_target *t, u64 length);
 /* Not under volumes_lock: takes targets_lock. */
 int fclock_check_blocks(struct fclock_volume *v, u64 length);
 

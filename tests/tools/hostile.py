@@ -189,6 +189,14 @@ def refused(a):
     facts('refused', **{k: a.say(v)[0] for k, v in cases.items()})
 
 
+def lengths(a):
+    """HELLOs of a volume that is longer each time, and of a node that can run it."""
+    hello = patched(good_hello(a.args), 208, '<Q', 1 << 31)
+    said = [a.say(patched(hello, 96, '<Q', (1 << 30) + n * 8))[0]
+            for n in range(a.args.made)]
+    facts('lengths', tried=len(said), refused=said.count(22))
+
+
 def unkeyed(a):
     """To a node that has a key, without it."""
     hello = good_hello(a.args)[:HELLO_SIZE]
@@ -713,7 +721,7 @@ def main():
     for word in sys.argv[4:]:
         name, _, value = word.partition('=')
         setattr(args, name, type(getattr(Options, name))(value))
-    known = {f.__name__: f for f in (odd, refused, slow, flood, resets, replay,
+    known = {f.__name__: f for f in (odd, refused, lengths, slow, flood, resets, replay,
                                      takeover, capture, unkeyed, between)}
     for attack in attacks.split(','):
         known[attack](Attacker(args))
