@@ -214,7 +214,7 @@ static bool bg_done(struct fclock_core *core, unsigned int slot)
 static u16 bg_slots(struct fclock_core *core)
 {
 	u16 slots = core->own.background_slots & ~core->own.failing &
-		    ~core->detaching;
+		    ~core->detaching & ~core->too_short;
 	unsigned int s;
 
 	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)

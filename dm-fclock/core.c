@@ -192,12 +192,30 @@ static u64 limit_of(struct fclock_core *core, unsigned int map, u8 path)
 	       core->sb.slot[map].length : ~0ULL;
 }
 
+/*
+ * Copies that do not fit on this node: it copies nothing for them, and its wish is not to have
+ * them. A participant prepares for none, so they come by a table that is attached meanwhile.
+ */
+static void update_short(struct fclock_core *core)
+{
+	u16 slots = core->attached &
+		    fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
+	unsigned int s;
+
+	core->too_short = 0;
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+		if ((slots & BIT(s)) &&
+		    core->copy_length[s] < core->sb.slot[s].length)
+			core->too_short |= BIT(s);
+}
+
 void fclock_update_paths(struct fclock_core *core)
 {
 	u16 active = fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
 	unsigned int shift = ilog2(core->sb.geo.grain), m;
 	u8 path;
 
+	update_short(core);
 	core->free_from = 0;
 	for (m = 0; m < FCLOCK_CACHE_MAPS; m++) {
 		path = path_of(core, m);
@@ -243,6 +261,7 @@ void fclock_core_attach(struct fclock_core *core, unsigned int slot,
 	core->copy_length[slot] = length;
 	fclock_bits_forget(core, slot);
 	core->attached |= BIT(slot);
+	update_short(core);
 	core->own.scan_slot = 0;
 	core->own.scan_slice = 0;
 	fclock_wish(core);
@@ -255,6 +274,7 @@ void fclock_core_detach(struct fclock_core *core, unsigned int slot)
 	lockdep_assert_held(core->lock);
 
 	core->attached &= ~BIT(slot);
+	update_short(core);
 	core->detaching |= BIT(slot);
 	fclock_owner_detach(core, slot);
 	fclock_wish(core);
@@ -309,7 +329,9 @@ int fclock_core_set_copy(struct fclock_core *core, unsigned int slot, u64 length
 	if (length < least)
 		return -EBUSY;
 	core->copy_length[slot] = length;
+	update_short(core);
 	fclock_wish(core);
+	fclock_owner_retry(core);
 	fclock_settle(core);
 	return 0;
 }

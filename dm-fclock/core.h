@@ -549,7 +549,8 @@ struct fclock_core {
 	u8 path[FCLOCK_CACHE_MAPS];
 	/*
 	 * Where I/O of the map ends: whole grains, written under lock, READ_ONCE in the hit
-	 * path; and in sectors, under lock. Not in use where the path is CORE or FAIL.
+	 * path; and in sectors, under lock. Those of copies are not in use where the path is
+	 * CORE or FAIL.
 	 */
 	unsigned long whole[FCLOCK_CACHE_MAPS];
 	u64 limit[FCLOCK_CACHE_MAPS];
@@ -570,6 +571,7 @@ struct fclock_core {
 	u64 members;
 	u16 attached;			/* slots with a copy device here */
 	u16 detaching;
+	u16 too_short;			/* attached by a table shorter than their copy */
 	u32 gates;			/* closed gates, bits by map index */
 	u64 gate_seq, gated_seq;	/* asked for, reached */
 	unsigned int nr_granted;	/* waiters gone with a verdict, in flight */

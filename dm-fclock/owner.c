@@ -469,10 +469,10 @@ static void owner_decide(struct fclock_core *core, struct fclock_record *rec)
 	bool split;
 
 	/*
-	 * Splitting for a slot that fails or goes is not begun; the next state
-	 * decides. The bits of one that is not attached are never ready.
+	 * Splitting for a slot that fails, goes, or does not fit is not begun; the
+	 * next state decides. The bits of one that is not attached are never ready.
 	 */
-	if ((slots & (core->own.failing | core->detaching)) ||
+	if ((slots & (core->own.failing | core->detaching | core->too_short)) ||
 	    !slice_ready(core, slots, fclock_slice_of(core, rec->ask_first))) {
 		record_queue(rec, &core->own.queue);
 		return;

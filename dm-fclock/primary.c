@@ -86,6 +86,23 @@ static bool wishes_in(struct fclock_core *core, struct fclock_peer *peer)
 	       fclock_member(core, peer->node);
 }
 
+/*
+ * What @peer has attached, by the copies that there are now: its wish may be from before the
+ * trigger of one that is longer than its table. Such a node must not own a part of it.
+ */
+static u16 view_attached(const struct fclock_super *next,
+			 const struct fclock_peer *peer)
+{
+	u16 attached = peer->wish.attached;
+	unsigned int s;
+
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+		if (next->slot[s].state == FCLOCK_SLOT_ACTIVE &&
+		    peer->wish.copy[s] < next->slot[s].length)
+			attached &= ~BIT(s);
+	return attached;
+}
+
 /* One node's line of the next participant list. */
 static void view_node(struct fclock_core *core, struct fclock_super *next,
 		      unsigned int node)
@@ -104,7 +121,7 @@ static void view_node(struct fclock_core *core, struct fclock_super *next,
 	}
 	if (part->instance && part->instance == peer->instance &&
 	    peer->wish.valid)
-		part->attached = peer->wish.attached;
+		part->attached = view_attached(next, peer);
 }
 
 static unsigned int lowest_participant(struct fclock_core *core,
@@ -328,14 +345,35 @@ static unsigned int first_unconnected(struct fclock_core *core)
 	return 0;
 }
 
+/* Slots that @peer, a participant, has attached by a table shorter than the volume. */
+static u16 short_copies(struct fclock_core *core, const struct fclock_peer *peer)
+{
+	const struct fclock_wish *wish = &peer->wish;
+	u16 slots = 0;
+	unsigned int s;
+
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+		if (wish->valid && wish->copy[s] &&
+		    wish->copy[s] < core->sb.geo.length)
+			slots |= BIT(s);
+	return slots;
+}
+
+/* Of those with a short table any_short() has more to say. */
 static unsigned int first_unattached(struct fclock_core *core, u16 slots)
 {
 	unsigned int node;
+	u64 instance;
+	u16 attached;
 
-	for (node = 1; node <= FCLOCK_MAX_NODES; node++)
-		if (fclock_listed_instance(&core->sb, node) &&
-		    (core->sb.part[node - 1].attached & slots) != slots)
+	for (node = 1; node <= FCLOCK_MAX_NODES; node++) {
+		instance = fclock_listed_instance(&core->sb, node);
+		attached = core->sb.part[node - 1].attached;
+		if (instance == core->peer[node].instance)
+			attached |= short_copies(core, &core->peer[node]);
+		if (instance && (attached & slots) != slots)
 			return node;
+	}
 	return 0;
 }
 
@@ -852,6 +890,15 @@ static void primary_check_short(struct fclock_core *core)
 		primary_abort(core, -EINVAL);
 }
 
+/* To a participant that may not have heard it, or dropped it while its table was too short. */
+static void prepare_again(struct fclock_core *core, struct fclock_peer *peer)
+{
+	if (core->pri.phase == FCLOCK_PRI_PREPARING && peer->needs_prepare &&
+	    !peer->prepared &&
+	    fclock_listed_instance(&core->sb, peer->node) == peer->instance)
+		fclock_send(core, peer, FCLOCK_SEND_PREPARE);
+}
+
 /* ASK from @peer, sent at its state number @state. */
 void fclock_primary_asked(struct fclock_core *core, struct fclock_peer *peer,
 			  u64 id, u64 state, const struct fclock_wire_ask *ask)
@@ -859,6 +906,7 @@ void fclock_primary_asked(struct fclock_core *core, struct fclock_peer *peer,
 	if (ask->kind == FCLOCK_ASK_WISH) {
 		wish_set(core, peer, state, ask);
 		primary_check_short(core);
+		prepare_again(core, peer);
 	} else if (ask->kind == FCLOCK_ASK_CANCEL) {
 		ask_cancelled(core, peer, id);
 	} else {
@@ -873,10 +921,7 @@ void fclock_primary_link_up(struct fclock_core *core, struct fclock_peer *peer)
 	if (!fclock_is_primary(core) && core->pri.phase != FCLOCK_PRI_RESUMING)
 		return;
 	fclock_send(core, peer, FCLOCK_SEND_SUPER);
-	if (core->pri.phase == FCLOCK_PRI_PREPARING && peer->needs_prepare &&
-	    !peer->prepared &&
-	    fclock_listed_instance(&core->sb, peer->node) == peer->instance)
-		fclock_send(core, peer, FCLOCK_SEND_PREPARE);
+	prepare_again(core, peer);
 }
 
 /* What a former instance of @peer wished and asked. */

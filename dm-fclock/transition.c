@@ -284,22 +284,16 @@ void fclock_wish_get(struct fclock_core *core, struct fclock_wire_ask *ask)
 {
 	bool joined = core->phase == FCLOCK_STARTING ||
 		      core->phase == FCLOCK_RUNNING;
-	u16 attached = core->attached;
 	unsigned int s;
 
 	memset(ask, 0, sizeof(*ask));
-	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
-		if (!(core->attached & BIT(s)))
-			continue;
-		ask->copy[s] = cpu_to_le64(core->copy_length[s]);
-		/* who has not all of the copy cannot keep it */
-		if (core->sb.slot[s].state == FCLOCK_SLOT_ACTIVE &&
-		    core->copy_length[s] < core->sb.slot[s].length)
-			attached &= ~BIT(s);
-	}
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+		if (core->attached & BIT(s))
+			ask->copy[s] = cpu_to_le64(core->copy_length[s]);
 	ask->kind = FCLOCK_ASK_WISH;
 	ask->flags = joined ? FCLOCK_WISH_JOINED : 0;
-	ask->attached = cpu_to_le16(attached);
+	/* who has not all of the copy cannot keep it */
+	ask->attached = cpu_to_le16(core->attached & ~core->too_short);
 	ask->length = cpu_to_le64(core->room);
 	core->told_room = core->room;
 	ask->offline = cpu_to_le16(core->own.failing);

@@ -508,6 +508,49 @@ static void owner_beyond(struct kunit *test)
 					     LAST + 1));
 }
 
+/*
+ * A copy that is attached between PREPARED and the outcome may have a table that is too short
+ * for it: nothing is copied for it here, until there is a longer one.
+ */
+static void owner_too_short(struct kunit *test)
+{
+	struct rig *rig = test->priv;
+	struct fclock_slot_memory mem = {
+		.bits = rig->bits[1],
+		.slice_era = rig->slice_era[1],
+		.slice_split = rig->slice_split[1],
+		.slices = rig->core->own.slot[1].slices,
+	};
+	struct fclock_waiter w;
+
+	rig_run(rig, 2);
+	resized(rig, LONGER);
+	rig_prepare(rig, 1, rig->sb.state + 1, FCLOCK_TRIGGER, 2);
+	rig_gated(rig);
+	rig_silence(rig, 1);
+	rig_do(rig, fclock_core_detach(rig->core, 1));
+	spin_lock(&rig->lock);
+	KUNIT_EXPECT_TRUE(test, fclock_core_detached(rig->core, 1));
+	spin_unlock(&rig->lock);
+	rig_do(rig, fclock_core_attach(rig->core, 1, &mem, 509));
+	rig->sb.state++;
+	rig->sb.slot[1].generation = rig->sb.state;
+	rig->sb.slot[1].length = LONGER;
+	KUNIT_EXPECT_EQ(test, 0, rig_super(rig, 1, FCLOCK_RESUME));
+	while (rig->nr_load)
+		rig_loaded(rig);
+	submit(rig, &w, A, WRITE, 512, 520);
+	KUNIT_EXPECT_EQ(test, rig->copies, 0);
+	KUNIT_EXPECT_EQ(test, set_copy(rig, 1, LONGER), 0);
+	while (rig->nr_load)
+		rig_loaded(rig);
+	KUNIT_ASSERT_EQ(test, rig->copies, 1U);
+	KUNIT_EXPECT_EQ(test, rig->split[0]->slots, 2);
+	split(rig, 0);
+	KUNIT_EXPECT_EQ(test, w.verdict, FCLOCK_GO);
+	rig_done(rig, &w);
+}
+
 /* A copy is complete when its own grains are split, and not when those are of the longer one. */
 static void completes(struct kunit *test)
 {
@@ -586,19 +629,25 @@ static void spare(struct kunit *test)
 
 /* ----------------------------------------------------------- the primary */
 
-static void wishes(struct rig *rig, unsigned int node, u64 room, u64 copy)
+static void wishes_slots(struct rig *rig, unsigned int node, u16 slots,
+			 u64 room, u64 copy)
 {
 	struct fclock_wire_ask *ask = (void *)rig->out;
 
 	memset(ask, 0, sizeof(*ask));
 	ask->kind = FCLOCK_ASK_WISH;
 	ask->flags = FCLOCK_WISH_JOINED;
-	ask->attached = cpu_to_le16(3);
+	ask->attached = cpu_to_le16(slots);
 	ask->length = cpu_to_le64(room);
 	ask->copy[0] = cpu_to_le64(copy);
 	ask->copy[1] = cpu_to_le64(copy);
 	strscpy(ask->host, "there", sizeof(ask->host));
 	rig_says(rig, node, FCLOCK_ASK, 0, sizeof(*ask));
+}
+
+static void wishes(struct rig *rig, unsigned int node, u64 room, u64 copy)
+{
+	wishes_slots(rig, node, 3, room, copy);
 }
 
 static void follow(struct rig *rig)
@@ -773,6 +822,91 @@ static void short_meanwhile(struct kunit *test)
 			      "%s", a.text);
 }
 
+/* A table was too short for PREPARE, which was dropped, and is long again: it comes once more. */
+static void long_again(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	struct fclock_ask a;
+
+	ask(rig, &a, FCLOCK_ASK_RESIZE, 0, LONGER);
+	rig_silence(rig, 2);
+	rig_silence(rig, 3);
+	wishes(rig, 2, LONGER, LONGER);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 2), FCLOCK_PREPARE);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 3), 0);
+	rig_says(rig, 2, FCLOCK_PREPARED, rig->core->pri.number, 0);
+	wishes(rig, 2, LONGER, LONGER);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 2), 0);
+}
+
+/* A copy that is not listed, as its table is too short: that is what the refusal says. */
+static void short_and_unlisted(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	struct fclock_ask a;
+	unsigned int n;
+
+	wishes_slots(rig, 3, 2, RIG_ROOM, 508);
+	KUNIT_ASSERT_EQ(test, rig->core->pri.kind, FCLOCK_VIEW);
+	for (n = 2; n <= 3; n++)
+		rig_says(rig, n, FCLOCK_PREPARED, rig->core->pri.number, 0);
+	rig_do(rig, fclock_core_super_written(rig->core, 0));
+	follow(rig);
+	KUNIT_ASSERT_EQ(test, rig->core->sb.part[2].attached, 0);
+	ask(rig, &a, FCLOCK_ASK_TRIGGER, 1, 0);
+	KUNIT_EXPECT_EQ(test, a.error, -EINVAL);
+	KUNIT_EXPECT_TRUE_MSG(test, !!strstr(a.text, "node 3 has slot 0 attached with 508"),
+			      "%s", a.text);
+	/* what is long enough and not listed yet is not there */
+	wishes_slots(rig, 3, 0, RIG_ROOM, RIG_ROOM);
+	ask(rig, &a, FCLOCK_ASK_TRIGGER, 1, 0);
+	KUNIT_EXPECT_EQ(test, a.error, -ENODEV);
+}
+
+/*
+ * A node joins by what it wished before the trigger of a copy that is longer than its table: it
+ * does not get a part of that one.
+ */
+static void joins_by_an_old_wish(struct kunit *test)
+{
+	struct rig *rig;
+	struct fclock_ask a;
+	unsigned int n;
+
+	rig_exit(test);
+	KUNIT_ASSERT_EQ(test, 0, rig_init(test, 1));
+	rig = test->priv;
+	rig_make_super(rig, 1);
+	for (n = 2; n <= 3; n++)
+		memset(&rig->sb.part[n - 1], 0, sizeof(rig->sb.part[0]));
+	rig->sb.slot[0].state = FCLOCK_SLOT_IDLE;
+	rig->sb.slot[1].state = FCLOCK_SLOT_IDLE;
+	fclock_geometry_grow(&rig->sb.geo, LONGER);
+	rig_do(rig, fclock_core_start(rig->core));
+	rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	rig_do(rig, fclock_core_super_written(rig->core, 0));
+	KUNIT_ASSERT_EQ(test, rig->core->phase, FCLOCK_RUNNING);
+	rig_do(rig, fclock_core_owner_started(rig->core, 0));
+	while (rig->nr_load)
+		rig_loaded(rig);
+	rig->state = rig->core->sb.state;
+	KUNIT_ASSERT_EQ(test, 0, rig_link(rig, 2));
+	rig_silence(rig, 2);
+	ask(rig, &a, FCLOCK_ASK_TRIGGER, 1, 0);
+	rig_gated(rig);
+	KUNIT_ASSERT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_WRITING);
+	wishes(rig, 2, LONGER, 509);
+	rig_do(rig, fclock_core_super_written(rig->core, 0));
+	KUNIT_EXPECT_TRUE(test, a.done);
+	KUNIT_EXPECT_EQ(test, a.error, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.slot[0].length, LONGER);
+	/* the view that takes node 2 in */
+	KUNIT_ASSERT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_WRITING);
+	KUNIT_EXPECT_EQ(test, rig->written.part[1].instance, RIG_PEER(2));
+	KUNIT_EXPECT_EQ(test, rig->written.part[1].attached, 2);
+	KUNIT_EXPECT_EQ(test, rig->written.owners & 2, 0ULL);
+}
+
 /* The write fails, its outcome is not known: the next superblock has the old length. */
 static void write_fails(struct kunit *test)
 {
@@ -859,11 +993,15 @@ static struct kunit_case resize_cases[] = {
 	KUNIT_CASE(joins),
 	KUNIT_CASE(owner),
 	KUNIT_CASE(owner_beyond),
+	KUNIT_CASE(owner_too_short),
 	KUNIT_CASE(completes),
 	KUNIT_CASE(spare),
 	KUNIT_CASE(refusals),
 	KUNIT_CASE(whole),
 	KUNIT_CASE(short_meanwhile),
+	KUNIT_CASE(long_again),
+	KUNIT_CASE(short_and_unlisted),
+	KUNIT_CASE(joins_by_an_old_wish),
 	KUNIT_CASE(write_fails),
 	KUNIT_CASE(write_while_m_fails),
 	KUNIT_CASE(geometry),

@@ -417,6 +417,11 @@ void disk_copy(struct fclock_core *core, struct fclock_split *split)
 	struct dop *d = dop_new(w, n, &w->a);
 	unsigned int s;
 
+	/* what the table says the device has */
+	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
+		if ((split->slots & BIT(s)) && split->end > core->copy_length[s])
+			w_fail(w, "n%u copies up to %llu for slot %u, which has %llu sectors there",
+			       n->id, split->end, s, core->copy_length[s]);
 	d->type = DOP_COPY;
 	d->split = split;
 	d->first = split->first;
