@@ -48,9 +48,10 @@ static int ask_primary(struct fclock_target *t, const struct fclock_ask *ask,
 			/* sent: it may yet take effect, generation= tells */
 			w.ask.error = left ? -EINTR :
 				      w.ask.sent ? -EINPROGRESS : -ETIMEDOUT;
-			strscpy(w.ask.text, left ? "interrupted" :
-				"no answer from the primary",
-				sizeof(w.ask.text));
+			strscpy(w.ask.text, !left ?
+				"no answer from the primary" : w.ask.sent ?
+				"interrupted, it may yet take effect" :
+				"interrupted", sizeof(w.ask.text));
 		}
 		spin_unlock_irqrestore(&v->lock, flags);
 	}

@@ -221,7 +221,10 @@ static u16 offline_wanted(struct fclock_core *core)
 
 	for (peer = fclock_next_peer(core, NULL); peer;
 	     peer = fclock_next_peer(core, peer))
-		if (peer->wish.valid)
+		if (peer->wish.valid &&
+		    fclock_listed_instance(&core->sb, peer->node) ==
+		    peer->instance &&
+		    !fclock_gone(core, &core->sb, peer->node))
 			slots |= peer->wish.offline;
 	return slots & fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
 }
@@ -665,8 +668,11 @@ static void primary_aborted(struct fclock_core *core)
 		strscpy(text, "the superblock could not be written",
 			sizeof(text));
 	core->pri.phase = FCLOCK_PRI_IDLE;
-	core->pri.retry_at = core->ops->now(core) + FCLOCK_RETRY_MS;
-	fclock_arm(core, core->pri.retry_at);
+	/* what was asked is not repeated: a view or an offline has its turn at once */
+	if (core->pri.kind == FCLOCK_VIEW || core->pri.kind == FCLOCK_OFFLINE) {
+		core->pri.retry_at = core->ops->now(core) + FCLOCK_RETRY_MS;
+		fclock_arm(core, core->pri.retry_at);
+	}
 	announce(core, false);
 	answer_asker(core, core->pri.error, text);
 	fclock_progress(core);

@@ -1823,6 +1823,65 @@ static void returns(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->written.part[2].instance, 0);
 }
 
+/* Asks that fail one after the other must not keep an offline from its turn. */
+static void asks_starve_offline(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	struct fclock_ask a;
+	unsigned int i, offlines = 0;
+	u64 n;
+
+	trigger(rig, 2);	/* slot 1 is active */
+	ask(rig, &a, FCLOCK_ASK_TRIGGER, 1);
+	for (i = 0; i < 20; i++) {
+		n = rig->core->pri.number;
+		KUNIT_ASSERT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_PREPARING);
+		if (rig->core->pri.kind == FCLOCK_OFFLINE)
+			offlines++;
+		rig_gated(rig);
+		says_prepared(rig, 2, n);
+		wish_as(rig, 2, true, 2, 0);	/* slot 1 offline */
+		rig_time(rig, 1000);
+		KUNIT_ASSERT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_ABORTING);
+		super_written(rig, 0);
+		peers_follow(rig);
+		KUNIT_EXPECT_TRUE(test, a.done);
+		rig_time(rig, 500);
+		ask(rig, &a, FCLOCK_ASK_TRIGGER, 1);
+		if (rig->core->pri.kind == FCLOCK_OFFLINE)
+			break;
+	}
+	KUNIT_EXPECT_NE(test, rig->core->pri.kind, FCLOCK_TRIGGER);
+	KUNIT_EXPECT_LT(test, i, 20U);
+}
+
+/* A fenced node could not copy: those who get its slices can. */
+static void gone_wishes_offline(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	u64 n;
+
+	trigger(rig, 2);
+	rig_cut(rig, 2);
+	wish_as(rig, 3, true, 2, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
+	rig_do(rig, fclock_core_members(rig->core, 1, 3));
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 2));
+	wish_as(rig, 2, true, 0, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_PREPARING);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.kind, FCLOCK_VIEW);
+	n = rig->core->pri.number;
+	rig_gated(rig);
+	says_prepared(rig, 2, n);
+	KUNIT_EXPECT_EQ(test, rig->written.slot[1].state, FCLOCK_SLOT_ACTIVE);
+	KUNIT_EXPECT_EQ(test, rig->written.part[2].instance, 0);
+	super_written(rig, 0);
+	peer_follows(rig, 2);
+	wish_as(rig, 2, true, 0, 0);
+	KUNIT_EXPECT_NE(test, rig->core->pri.kind, FCLOCK_OFFLINE);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
+}
+
 static int transition_test_init(struct kunit *test)
 {
 	return rig_init(test, 2);
@@ -1882,6 +1941,8 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(suspended_while_it_ends),
 	KUNIT_CASE(leaves_after_copies),
 	KUNIT_CASE(returns),
+	KUNIT_CASE(gone_wishes_offline),
+	KUNIT_CASE(asks_starve_offline),
 	{}
 };
 
