@@ -214,6 +214,13 @@ static bool view_differs(struct fclock_core *core)
 	return memcmp(next, &core->sb, sizeof(*next));
 }
 
+/* Is it known what @peer, a participant, wishes? */
+static bool has_wished(struct fclock_core *core, const struct fclock_peer *peer)
+{
+	return peer->wish.valid &&
+	       fclock_listed_instance(&core->sb, peer->node) == peer->instance;
+}
+
 static u16 offline_wanted(struct fclock_core *core)
 {
 	u16 slots = 0;
@@ -221,9 +228,7 @@ static u16 offline_wanted(struct fclock_core *core)
 
 	for (peer = fclock_next_peer(core, NULL); peer;
 	     peer = fclock_next_peer(core, peer))
-		if (peer->wish.valid &&
-		    fclock_listed_instance(&core->sb, peer->node) ==
-		    peer->instance &&
+		if (has_wished(core, peer) &&
 		    !fclock_gone(core, &core->sb, peer->node))
 			slots |= peer->wish.offline;
 	return slots & fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
@@ -424,9 +429,7 @@ static bool any_short(struct fclock_core *core, u16 slots, u64 length,
 
 	for (peer = fclock_next_peer(core, NULL); peer;
 	     peer = fclock_next_peer(core, peer))
-		if (peer->wish.valid &&
-		    fclock_listed_instance(&core->sb, peer->node) ==
-		    peer->instance &&
+		if (has_wished(core, peer) &&
 		    is_short(core, peer, slots, length, text, size))
 			return true;
 	return false;
