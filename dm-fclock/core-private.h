@@ -242,10 +242,14 @@ bool fclock_owner_held(struct fclock_core *core, unsigned int slot, u64 first,
 		       u64 last, bool recall);
 u64 fclock_owner_held_by_lost(struct fclock_core *core, u16 slots, u64 first,
 			      u64 last);
-u64 fclock_slices_at_once(struct fclock_core *core);
-void fclock_slice_load(struct fclock_core *core, unsigned int slot, u64 slice);
 u64 fclock_split_extent(struct fclock_core *core, u16 all, u16 slots, u64 grain,
 			u64 last);
+
+/* slice.c */
+u64 fclock_slices_at_once(struct fclock_core *core);
+bool fclock_slice_ready(struct fclock_core *core, u16 slots, u64 slice);
+void fclock_slice_load(struct fclock_core *core, unsigned int slot, u64 slice);
+void fclock_owner_scan(struct fclock_core *core);
 
 /* split.c */
 u16 fclock_same_end(struct fclock_core *core, u16 slots, unsigned int slot,
@@ -293,6 +297,30 @@ void fclock_asks_kick(struct fclock_core *core);
 void fclock_asks_lost(struct fclock_core *core, const char *why);
 void fclock_answered(struct fclock_core *core, u64 id, int error,
 		     const char *text);
+
+/* view.c: wishes, and the view that they make */
+void fclock_wish_set(struct fclock_core *core, struct fclock_peer *peer,
+		     u64 state, const struct fclock_wire_ask *ask);
+bool fclock_has_wished(struct fclock_core *core,
+		       const struct fclock_peer *peer);
+u16 fclock_offline_wanted(struct fclock_core *core);
+void fclock_forget_wishes(struct fclock_core *core);
+void fclock_build_view(struct fclock_core *core, struct fclock_super *next);
+bool fclock_view_differs(struct fclock_core *core);
+
+/* ask.c: what the primary is asked for */
+#define FCLOCK_TWO_LISTS "two members lists under one epoch"
+
+unsigned int fclock_first_unconnected(struct fclock_core *core);
+bool fclock_any_short(struct fclock_core *core, u16 slots, u64 length,
+		      char *text, size_t size);
+void fclock_ask_add(struct fclock_core *core, struct fclock_peer *peer, u64 id,
+		    const struct fclock_wire_ask *ask);
+bool fclock_ask_cancelled(struct fclock_core *core, struct fclock_peer *peer,
+			  u64 id);
+const struct fclock_asked *fclock_ask_next(struct fclock_core *core);
+void fclock_asks_refuse(struct fclock_core *core, int error, const char *text);
+void fclock_answer_asker(struct fclock_core *core, int error, const char *text);
 
 /* primary.c */
 void fclock_primary_kick(struct fclock_core *core);

@@ -15,10 +15,8 @@
  *   with the next number and itself as primary.
  *
  * A failed write has an unknown outcome, so after it nothing is announced before
- * a newer superblock is durable. Views are level-triggered: what every node wishes is
- * compared with what stands in the superblock, and a difference makes a view.
+ * a newer superblock is durable.
  */
-#include <linux/log2.h>
 #include "core-private.h"
 
 static void primary_write(struct fclock_core *core, u8 phase)
@@ -51,189 +49,6 @@ static void next_from_current(struct fclock_core *core)
 	core->pri.format = false;
 }
 
-/* ------------------------------------------------------------------ answers */
-
-static const char two_lists[] = "two members lists under one epoch";
-
-static void answer(struct fclock_core *core, unsigned int node, u64 id,
-		   int error, const char *text)
-{
-	struct fclock_asked *asked = &core->peer[node].asked;
-
-	asked->answer_id = id;
-	asked->answer_error = error;
-	strscpy(asked->answer_text, text, sizeof(asked->answer_text));
-	fclock_send(core, &core->peer[node], FCLOCK_SEND_ANSWER);
-}
-
-static void answer_asker(struct fclock_core *core, int error, const char *text)
-{
-	unsigned int node = core->pri.asker;
-
-	core->pri.asker = 0;
-	if (node)
-		answer(core, node, core->peer[node].asked.id, error, text);
-}
-
-/* --------------------------------------------------------------------- views */
-
-/* Who cannot run so long a volume waits for a longer table. */
-static bool wishes_in(struct fclock_core *core, struct fclock_peer *peer)
-{
-	return peer->wish.room >= core->sb.geo.length &&
-	       peer->link == FCLOCK_LINK_UP && peer->wish.valid &&
-	       peer->wish.joined && !peer->bye &&
-	       fclock_member(core, peer->node);
-}
-
-/*
- * What @peer has attached, by the copies that there are now: its wish may be from before the
- * trigger of one that is longer than its table. Such a node must not own a part of it.
- */
-static u16 view_attached(const struct fclock_super *next,
-			 const struct fclock_peer *peer)
-{
-	u16 attached = peer->wish.attached;
-	unsigned int s;
-
-	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
-		if (next->slot[s].state == FCLOCK_SLOT_ACTIVE &&
-		    peer->wish.copy[s] < next->slot[s].length)
-			attached &= ~BIT(s);
-	return attached;
-}
-
-/* One node's line of the next participant list. */
-static void view_node(struct fclock_core *core, struct fclock_super *next,
-		      unsigned int node)
-{
-	struct fclock_participant *part = &next->part[node - 1];
-	struct fclock_peer *peer = &core->peer[node];
-	bool same = part->instance && part->instance == peer->instance;
-
-	if (part->instance && (fclock_gone(core, &core->sb, node) ||
-			       (same && peer->wish.valid &&
-				!peer->wish.joined)))
-		memset(part, 0, sizeof(*part));
-	if (!part->instance && wishes_in(core, peer)) {
-		part->instance = peer->instance;
-		memcpy(part->host, peer->wish.host, sizeof(part->host));
-	}
-	if (part->instance && part->instance == peer->instance &&
-	    peer->wish.valid)
-		part->attached = view_attached(next, peer);
-}
-
-static unsigned int lowest_participant(struct fclock_core *core,
-				       const struct fclock_super *sb,
-				       bool connected)
-{
-	unsigned int node;
-
-	for (node = 1; node <= FCLOCK_MAX_NODES; node++)
-		if (sb->part[node - 1].instance &&
-		    (!connected ||
-		     core->peer[node].link == FCLOCK_LINK_UP))
-			return node;
-	return 0;
-}
-
-/* This node while it takes part, else whom it hands the role to. */
-static void view_primary(struct fclock_core *core, struct fclock_super *next)
-{
-	unsigned int node = core->cfg.node;
-
-	if (next->part[node - 1].instance != core->instance) {
-		node = lowest_participant(core, next, true);
-		if (!node)
-			node = lowest_participant(core, next, false);
-	}
-	next->primary = node;
-	next->primary_instance = node ? next->part[node - 1].instance : 0;
-}
-
-/*
- * Every participant that has the copies of all active slots owns its share of the
- * slices; all participants do while no slot is active, so that the first trigger
- * needs no view.
- */
-static void view_owners(struct fclock_super *next)
-{
-	u16 active = fclock_slots_in(next, FCLOCK_SLOT_ACTIVE);
-	unsigned int node;
-
-	next->owners = 0;
-	for (node = 1; node <= FCLOCK_MAX_NODES; node++)
-		if (fclock_listed_instance(next, node) &&
-		    (next->part[node - 1].attached & active) == active)
-			next->owners |= fclock_node_bit(node);
-}
-
-/* What @peer says of its own slices in this state: they were others in older ones. */
-static u16 complete_at(struct fclock_core *core, const struct fclock_peer *peer)
-{
-	return peer->wish.valid && peer->wish.state == core->sb.state ?
-	       peer->wish.complete : 0;
-}
-
-/* A copy is complete when every owner found all of its slices split. */
-static void view_complete(struct fclock_core *core, struct fclock_super *next)
-{
-	u16 complete = fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
-	unsigned int node, s;
-
-	if (!core->sb.owners)
-		return;
-	for (node = 1; node <= FCLOCK_MAX_NODES; node++)
-		if (core->sb.owners & fclock_node_bit(node))
-			complete &= complete_at(core, &core->peer[node]);
-	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
-		if (complete & BIT(s))
-			next->slot[s].state = FCLOCK_SLOT_COMPLETE;
-}
-
-static void build_view(struct fclock_core *core, struct fclock_super *next)
-{
-	unsigned int node;
-
-	next->epoch = core->epoch;
-	next->members = core->members;
-	for (node = 1; node <= FCLOCK_MAX_NODES; node++)
-		view_node(core, next, node);
-	view_complete(core, next);
-	view_primary(core, next);
-	view_owners(next);
-}
-
-static bool view_differs(struct fclock_core *core)
-{
-	struct fclock_super *next = &core->scratch;
-
-	memcpy(next, &core->sb, sizeof(*next));
-	build_view(core, next);
-	return memcmp(next, &core->sb, sizeof(*next));
-}
-
-/* Is it known what @peer, a participant, wishes? */
-static bool has_wished(struct fclock_core *core, const struct fclock_peer *peer)
-{
-	return peer->wish.valid &&
-	       fclock_listed_instance(&core->sb, peer->node) == peer->instance;
-}
-
-static u16 offline_wanted(struct fclock_core *core)
-{
-	u16 slots = 0;
-	struct fclock_peer *peer;
-
-	for (peer = fclock_next_peer(core, NULL); peer;
-	     peer = fclock_next_peer(core, peer))
-		if (has_wished(core, peer) &&
-		    !fclock_gone(core, &core->sb, peer->node))
-			slots |= peer->wish.offline;
-	return slots & fclock_slots_in(&core->sb, FCLOCK_SLOT_ACTIVE);
-}
-
 static void build_next(struct fclock_core *core)
 {
 	struct fclock_primary *pri = &core->pri;
@@ -243,7 +58,7 @@ static void build_next(struct fclock_core *core)
 	pri->next.state = pri->number;
 	pri->format = false;
 	if (pri->kind == FCLOCK_VIEW) {
-		build_view(core, &pri->next);
+		fclock_build_view(core, &pri->next);
 		return;
 	}
 	if (pri->kind == FCLOCK_RESIZE) {
@@ -338,167 +153,6 @@ void fclock_primary_prepared(struct fclock_core *core, struct fclock_peer *peer,
 	primary_check_prepared(core);
 }
 
-/* A needed participant whose link is down; 0: none. */
-static unsigned int first_unconnected(struct fclock_core *core)
-{
-	unsigned int node;
-
-	for (node = 1; node <= FCLOCK_MAX_NODES; node++)
-		if (fclock_listed_instance(&core->sb, node) &&
-		    !fclock_gone(core, &core->sb, node) &&
-		    (core->peer[node].link != FCLOCK_LINK_UP ||
-		     core->peer[node].instance !=
-		     fclock_listed_instance(&core->sb, node)))
-			return node;
-	return 0;
-}
-
-/* Slots that @peer, a participant, has attached by a table shorter than the volume. */
-static u16 short_copies(struct fclock_core *core, const struct fclock_peer *peer)
-{
-	const struct fclock_wish *wish = &peer->wish;
-	u16 slots = 0;
-	unsigned int s;
-
-	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
-		if (wish->valid && wish->copy[s] &&
-		    wish->copy[s] < core->sb.geo.length)
-			slots |= BIT(s);
-	return slots;
-}
-
-/* Of those with a short table any_short() has more to say. */
-static unsigned int first_unattached(struct fclock_core *core, u16 slots)
-{
-	unsigned int node;
-	u64 instance;
-	u16 attached;
-
-	for (node = 1; node <= FCLOCK_MAX_NODES; node++) {
-		instance = fclock_listed_instance(&core->sb, node);
-		attached = core->sb.part[node - 1].attached;
-		if (instance == core->peer[node].instance)
-			attached |= short_copies(core, &core->peer[node]);
-		if (instance && (attached & slots) != slots)
-			return node;
-	}
-	return 0;
-}
-
-/*
- * Does @peer say that its table is too short for a volume of @length, or for a copy of the
- * volume in one of @slots?
- */
-static bool is_short(struct fclock_core *core, const struct fclock_peer *peer,
-		     u16 slots, u64 length, char *text, size_t size)
-{
-	const struct fclock_wish *wish = &peer->wish;
-	u64 all = core->sb.geo.length;
-	unsigned int s;
-
-	if (wish->room < length) {
-		snprintf(text, size, "node %u can run %llu sectors: its table or metadata device is too short for %llu",
-			 peer->node, (unsigned long long)wish->room,
-			 (unsigned long long)length);
-		return true;
-	}
-	for (s = 0; s < FCLOCK_MAX_SLOTS; s++) {
-		if (!(slots & BIT(s)) || wish->copy[s] >= all)
-			continue;
-		if (wish->copy[s])
-			snprintf(text, size, "node %u has slot %u attached with %llu sectors, and the volume has %llu",
-				 peer->node, s,
-				 (unsigned long long)wish->copy[s],
-				 (unsigned long long)all);
-		else
-			snprintf(text, size, "node %u does not have slot %u attached",
-				 peer->node, s);
-		return true;
-	}
-	return false;
-}
-
-/*
- * A participant that is too short for what is to come, as far as is known: who has not told its
- * wish yet says it when PREPARE comes.
- */
-static bool any_short(struct fclock_core *core, u16 slots, u64 length,
-		      char *text, size_t size)
-{
-	struct fclock_peer *peer;
-
-	for (peer = fclock_next_peer(core, NULL); peer;
-	     peer = fclock_next_peer(core, peer))
-		if (has_wished(core, peer) &&
-		    is_short(core, peer, slots, length, text, size))
-			return true;
-	return false;
-}
-
-static int resize_refused(struct fclock_core *core, u64 length, char *text,
-			  size_t size)
-{
-	struct fclock_geometry geo = core->sb.geo;
-
-	if (length < geo.length) {
-		snprintf(text, size, "the volume has %llu sectors and cannot shrink",
-			 (unsigned long long)geo.length);
-		return -EINVAL;
-	}
-	if (fclock_geometry_grow(&geo, length)) {
-		strscpy(text, "more sectors than can be counted", size);
-		return -EINVAL;
-	}
-	return any_short(core, 0, length, text, size) ? -EINVAL : 0;
-}
-
-/* 0, or why @asked is refused at once; text to @text. */
-static int ask_refused(struct fclock_core *core,
-		       const struct fclock_asked *asked, char *text,
-		       size_t size)
-{
-	unsigned int node = first_unconnected(core);
-
-	if (core->pri.failed) {
-		strscpy(text, "the metadata device cannot be written", size);
-		return -EIO;
-	}
-	if (node) {
-		snprintf(text, size, "node %u is not connected", node);
-		return -ENOTCONN;
-	}
-	if (asked->kind == FCLOCK_ASK_RESIZE)
-		return resize_refused(core, asked->length, text, size);
-	if (asked->kind != FCLOCK_ASK_TRIGGER)
-		return 0;
-	node = first_unattached(core, asked->slots);
-	if (!node)
-		return any_short(core, asked->slots, 0, text, size) ?
-		       -EINVAL : 0;
-	snprintf(text, size, "node %u does not have slot %s attached", node,
-		 fclock_list_slots(asked->slots &
-				   ~core->sb.part[node - 1].attached).text);
-	return -ENODEV;
-}
-
-/* The superblock says already what @asked wants. */
-static bool ask_is_done(struct fclock_core *core,
-			const struct fclock_asked *asked)
-{
-	const struct fclock_slot *slot;
-
-	if (asked->kind == FCLOCK_ASK_RESIZE)
-		return core->sb.geo.length == asked->length;
-	slot = &core->sb.slot[__ffs(asked->slots)];
-	switch (asked->kind) {
-	case FCLOCK_ASK_STOP:
-		return slot->state == FCLOCK_SLOT_IDLE;
-	case FCLOCK_ASK_COPY_RATE:
-		return slot->rate == asked->rate;
-	}
-	return false;
-}
-
 static u8 kind_of_ask(u8 ask)
 {
 	switch (ask) {
@@ -514,23 +168,14 @@ static u8 kind_of_ask(u8 ask)
 
 static void primary_next_ask(struct fclock_core *core)
 {
-	struct fclock_asked *asked;
-	struct fclock_peer *peer;
-	char text[FCLOCK_ANSWER_TEXT] = "";
-	int error;
+	const struct fclock_asked *asked = fclock_ask_next(core);
 
-	asked = list_first_entry(&core->pri.asks, struct fclock_asked, list);
-	peer = container_of(asked, struct fclock_peer, asked);
-	list_del_init(&asked->list);
-	asked->queued = false;
-	error = ask_refused(core, asked, text, sizeof(text));
-	if (error || ask_is_done(core, asked)) {
-		answer(core, peer->node, asked->id, error, text);
+	if (!asked)
 		return;
-	}
 	core->pri.rate = asked->rate;
 	core->pri.length = asked->length;
-	primary_begin(core, kind_of_ask(asked->kind), asked->slots, peer->node);
+	primary_begin(core, kind_of_ask(asked->kind), asked->slots,
+		      container_of(asked, struct fclock_peer, asked)->node);
 }
 
 /*
@@ -550,13 +195,13 @@ void fclock_primary_kick(struct fclock_core *core)
 	       !core->split_brain &&
 	       core->peer[core->cfg.node].wish.valid &&
 	       core->prep.number != ~0ULL) {
-		if (!pri->retry_at && !first_unconnected(core)) {
-			offline = offline_wanted(core);
+		if (!pri->retry_at && !fclock_first_unconnected(core)) {
+			offline = fclock_offline_wanted(core);
 			if (offline) {
 				primary_begin(core, FCLOCK_OFFLINE, offline, 0);
 				return;
 			}
-			if (view_differs(core)) {
+			if (fclock_view_differs(core)) {
 				primary_begin(core, FCLOCK_VIEW, 0, 0);
 				return;
 			}
@@ -602,25 +247,9 @@ static bool all_resumed(struct fclock_core *core)
 static void primary_finish(struct fclock_core *core)
 {
 	core->pri.phase = FCLOCK_PRI_IDLE;
-	answer_asker(core, 0, "");
+	fclock_answer_asker(core, 0, "");
 	fclock_progress(core);
 	fclock_primary_kick(core);
-}
-
-/* What was wished for a generation that has ended says nothing about the next one. */
-static void forget_wishes(struct fclock_core *core)
-{
-	struct fclock_peer *peer;
-	u16 ended = 0;
-	unsigned int s;
-
-	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
-		if (core->sb.slot[s].generation != core->old.slot[s].generation)
-			ended |= BIT(s);
-	for (peer = fclock_next_peer(core, NULL); peer;
-	     peer = fclock_next_peer(core, peer)) {
-		peer->wish.offline &= ~ended;
-	}
 }
 
 static void announce(struct fclock_core *core, bool resume)
@@ -631,7 +260,7 @@ static void announce(struct fclock_core *core, bool resume)
 	core->pri.failed = false;
 	fclock_adopt(core, &core->pri.next, resume);
 	fclock_state_event(core, was);
-	forget_wishes(core);
+	fclock_forget_wishes(core);
 	trace_fclock_transition(core->cfg.node, FCLOCK_TT_RESUME,
 				core->sb.state, core->pri.slots);
 	fclock_send_all(core, FCLOCK_SEND_SUPER);
@@ -666,7 +295,7 @@ static void primary_aborted(struct fclock_core *core)
 	else if (core->pri.error == -EINVAL)
 		strscpy(text, core->pri.why, sizeof(text));
 	else if (core->pri.error == -EEXIST)
-		strscpy(text, two_lists, sizeof(text));
+		strscpy(text, FCLOCK_TWO_LISTS, sizeof(text));
 	else
 		strscpy(text, "the superblock could not be written",
 			sizeof(text));
@@ -677,7 +306,7 @@ static void primary_aborted(struct fclock_core *core)
 		fclock_arm(core, core->pri.retry_at);
 	}
 	announce(core, false);
-	answer_asker(core, core->pri.error, text);
+	fclock_answer_asker(core, core->pri.error, text);
 	fclock_progress(core);
 	fclock_primary_kick(core);
 }
@@ -706,8 +335,8 @@ static void primary_failed(struct fclock_core *core, int error)
 		fclock_say(core, "the metadata device cannot be written: error %d",
 			   error);
 	core->pri.phase = FCLOCK_PRI_IDLE;
-	answer_asker(core, -EINPROGRESS,
-		     "the metadata device cannot be written");
+	fclock_answer_asker(core, -EINPROGRESS,
+			    "the metadata device cannot be written");
 	if (others_alive(core)) {
 		/* what waits here goes on when the role has moved: no errors */
 		fclock_begin_ending(core, "it cannot write the metadata device");
@@ -730,7 +359,7 @@ static void primary_failed(struct fclock_core *core, int error)
 static void primary_overtaken(struct fclock_core *core)
 {
 	core->pri.phase = FCLOCK_PRI_IDLE;
-	answer_asker(core, -EINPROGRESS, "another node is the primary");
+	fclock_answer_asker(core, -EINPROGRESS, "another node is the primary");
 	fclock_begin_ending(core, "another node has written a newer superblock");
 }
 
@@ -816,77 +445,6 @@ void fclock_core_super_written(struct fclock_core *core, int error)
 
 /* --------------------------------------------------------------- events, time */
 
-static void wish_set(struct fclock_core *core, struct fclock_peer *peer,
-		     u64 state, const struct fclock_wire_ask *ask)
-{
-	u16 stale = 0;
-	unsigned int s;
-
-	/* said of a generation that has ended since */
-	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
-		if (core->sb.slot[s].generation > state)
-			stale |= BIT(s);
-	peer->wish.valid = true;
-	peer->wish.state = state;
-	peer->wish.joined = ask->flags & FCLOCK_WISH_JOINED;
-	peer->wish.attached = le16_to_cpu(ask->attached);
-	peer->wish.offline = le16_to_cpu(ask->offline) & ~stale;
-	peer->wish.complete = le16_to_cpu(ask->complete);
-	peer->wish.room = le64_to_cpu(ask->length);
-	for (s = 0; s < FCLOCK_MAX_SLOTS; s++)
-		peer->wish.copy[s] = le64_to_cpu(ask->copy[s]);
-	memcpy(peer->wish.host, ask->host, sizeof(peer->wish.host));
-}
-
-static void ask_cancelled(struct fclock_core *core, struct fclock_peer *peer,
-			  u64 id)
-{
-	/* ids rise: it is about that one and all before it */
-	if (peer->asked.id > id)
-		return;
-	if (peer->asked.queued) {
-		list_del_init(&peer->asked.list);
-		peer->asked.queued = false;
-	} else if (core->pri.asker == peer->node) {
-		core->pri.asker = 0;
-		if (core->pri.phase == FCLOCK_PRI_PREPARING)
-			primary_abort(core, -EINTR);
-	}
-}
-
-static void ask_add(struct fclock_core *core, struct fclock_peer *peer, u64 id,
-		    const struct fclock_wire_ask *ask)
-{
-	u16 slots = le16_to_cpu(ask->slots);
-
-	if (ask->kind != FCLOCK_ASK_RESIZE &&
-	    (!slots || (ask->kind != FCLOCK_ASK_TRIGGER &&
-			!is_power_of_2(slots)))) {
-		answer(core, peer->node, id, -EINVAL, "bad slots");
-		return;
-	}
-	if (!fclock_is_primary(core)) {
-		answer(core, peer->node, id, -EAGAIN, "the primary moved");
-		return;
-	}
-	if (core->split_brain) {
-		answer(core, peer->node, id, -EEXIST, two_lists);
-		return;
-	}
-	/* A node asks one at a time: nobody waits for the one before any more. */
-	if (peer->asked.queued)
-		list_del_init(&peer->asked.list);
-	if (core->pri.asker == peer->node)
-		core->pri.asker = 0;
-	peer->asked.id = id;
-	peer->asked.kind = ask->kind;
-	peer->asked.slots = slots;
-	peer->asked.rate = le32_to_cpu(ask->rate);
-	peer->asked.length = le64_to_cpu(ask->length);
-	peer->asked.queued = true;
-	list_add_tail(&peer->asked.list, &core->pri.asks);
-}
-
 /* A participant says, perhaps as its answer to PREPARE, that it cannot take part. */
 static void primary_check_short(struct fclock_core *core)
 {
@@ -895,7 +453,7 @@ static void primary_check_short(struct fclock_core *core)
 	u64 length = pri->kind == FCLOCK_RESIZE ? pri->length : 0;
 
 	if (pri->phase == FCLOCK_PRI_PREPARING && (slots || length) &&
-	    any_short(core, slots, length, pri->why, sizeof(pri->why)))
+	    fclock_any_short(core, slots, length, pri->why, sizeof(pri->why)))
 		primary_abort(core, -EINVAL);
 }
 
@@ -913,13 +471,15 @@ void fclock_primary_asked(struct fclock_core *core, struct fclock_peer *peer,
 			  u64 id, u64 state, const struct fclock_wire_ask *ask)
 {
 	if (ask->kind == FCLOCK_ASK_WISH) {
-		wish_set(core, peer, state, ask);
+		fclock_wish_set(core, peer, state, ask);
 		primary_check_short(core);
 		prepare_again(core, peer);
 	} else if (ask->kind == FCLOCK_ASK_CANCEL) {
-		ask_cancelled(core, peer, id);
+		if (fclock_ask_cancelled(core, peer, id) &&
+		    core->pri.phase == FCLOCK_PRI_PREPARING)
+			primary_abort(core, -EINTR);
 	} else {
-		ask_add(core, peer, id, ask);
+		fclock_ask_add(core, peer, id, ask);
 	}
 	fclock_primary_kick(core);
 }
@@ -961,15 +521,7 @@ void fclock_primary_gone(struct fclock_core *core)
  */
 void fclock_primary_disputed(struct fclock_core *core)
 {
-	struct fclock_asked *asked, *tmp;
-	struct fclock_peer *peer;
-
-	list_for_each_entry_safe(asked, tmp, &core->pri.asks, list) {
-		peer = container_of(asked, struct fclock_peer, asked);
-		list_del_init(&asked->list);
-		asked->queued = false;
-		answer(core, peer->node, asked->id, -EEXIST, two_lists);
-	}
+	fclock_asks_refuse(core, -EEXIST, FCLOCK_TWO_LISTS);
 	if (core->pri.phase == FCLOCK_PRI_PREPARING)
 		primary_abort(core, -EEXIST);
 }
@@ -1037,13 +589,7 @@ void fclock_primary_reset(struct fclock_core *core)
 	core->pri.retry_at = 0;
 	core->pri.failed = false;
 	for (peer = fclock_next_peer(core, NULL); peer;
-	     peer = fclock_next_peer(core, peer)) {
+	     peer = fclock_next_peer(core, peer))
 		peer->wish.valid = false;
-		if (peer->asked.queued) {
-			list_del_init(&peer->asked.list);
-			peer->asked.queued = false;
-			answer(core, peer->node, peer->asked.id, -EAGAIN,
-			       "the primary moved");
-		}
-	}
+	fclock_asks_refuse(core, -EAGAIN, "the primary moved");
 }

@@ -7,7 +7,7 @@
  *   node	members.c: instance_gone(), role_of(), may_take(), super_seen(),
  *		fclock_members_adopt(), fclock_begin_ending(), reborn(),
  *		left_done(), fclock_core_leave(), fclock_core_leave_now();
- *		primary.c: view_node(), view_primary(), fclock_primary_kick(),
+ *		view.c: view_node(), view_primary(); primary.c: fclock_primary_kick(),
  *		primary_begin(), all_resumed(), fclock_primary_take();
  *		transition.c: fclock_prepare(), fclock_adopt(), fclock_wish();
  *		link.c: link_up()

@@ -12,9 +12,8 @@
  *   primary	primary.c: primary_begin(), build_next(), primary_abort();
  *		placement.c: any owner for any slice
  *
- * The module's primary makes one node the owner of all slices; every other part takes
- * several (placement, moved bits, start_owner at a change of the owner list). So this
- * checks them before the primary does it.
+ * view.c makes an owner of every participant that has all copies; here the owners change at
+ * any view, so that each such change is met.
  *
  * What an owner reads of a bitmap comes from its buffer (dm-bufio) until start_owner has
  * forgotten that. An owner that is cut off goes on until it is fenced.
