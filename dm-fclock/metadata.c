@@ -288,6 +288,7 @@ static int __fill_buffers(struct fclock_metadata *md)
 	unsigned int i;
 	int r = 0;
 
+	lockdep_assert_held(&md->batch_mutex);
 	down_write(&md->batch_sem);
 	for (i = 0; i < md->nr && !r; i++)
 		r = __fill_buffer(md, &md->batch[i]);
@@ -349,6 +350,7 @@ static int __set(struct fclock_metadata *md, const struct fclock_bitmap_id *id,
 	struct shadow *s = __find_shadow(md, block);
 	int r;
 
+	lockdep_assert_held(&md->batch_mutex);
 	if (s)
 		return fclock_bitmap_set(s->data, id, first, count);
 

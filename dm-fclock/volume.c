@@ -302,6 +302,7 @@ static int __check_reload(struct fclock_target *t, struct fclock_volume *v)
 {
 	struct dm_target *ti = t->ti;
 
+	lockdep_assert_held(&volumes_lock);
 	ti->error = "Table does not fit the running volume";
 	if (v->origin_md && v->origin_md != dm_table_get_md(ti->table)) {
 		fclock_complain(ti, "metadata device %pg already has an fclock-origin on this node",
@@ -500,8 +501,10 @@ static int __check_copy(struct fclock_target *t, struct fclock_volume *v)
 static int __new_attachment(struct fclock_target *t, struct fclock_volume *v)
 {
 	struct fclock_attachment *a = &v->slot[t->map];
-	int r = fclock_make_memory(&a->mem, v, v->memory);
+	int r;
 
+	lockdep_assert_held(&volumes_lock);
+	r = fclock_make_memory(&a->mem, v, v->memory);
 	if (r)
 		return r;
 	a->md = dm_table_get_md(t->ti->table);
@@ -511,6 +514,7 @@ static int __new_attachment(struct fclock_target *t, struct fclock_volume *v)
 
 static void __free_attachment(struct fclock_attachment *a)
 {
+	lockdep_assert_held(&volumes_lock);
 	fclock_free_memory(&a->mem);
 	fclock_free_memory(&a->spare);
 	memset(a, 0, sizeof(*a));
@@ -647,6 +651,7 @@ static int __apply_peers(struct fclock_volume *v, const struct fclock_args *args
 	u64 added = args->peer_mask & ~v->applied.peer_mask;
 	int r;
 
+	lockdep_assert_held(&volumes_lock);
 	if (!v->transport || same_peers(args, &v->applied))
 		return 0;
 	if (added) {
