@@ -326,7 +326,7 @@ static void fclock_super_read(const struct fclock_disk_super *ds,
 
 /*
  * The primary need not be listed: a node that takes the role over writes the
- * old content again with itself as primary (DESIGN.md section 4, case c).
+ * old content again with itself as primary (protocol.rst, "Who is primary", case c).
  */
 static bool fclock_super_ok(const struct fclock_super *sb)
 {

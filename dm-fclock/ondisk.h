@@ -93,7 +93,7 @@ struct fclock_super {
 };
 
 /**
- * fclock_geometry_init - choose the slice size (DESIGN.md section 7)
+ * fclock_geometry_init - choose the slice size (on-disk.rst)
  * @geo: result
  * @length: sectors of the volume, > 0
  * @grain: sectors

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The primary: one transition at a time (DESIGN.md section 4).
+ * The primary: one transition at a time (protocol.rst, "Transitions").
  *
  *                      begin               all PREPARED          durable
  *   IDLE ----------------------> PREPARING -----------> WRITING ---------> RESUMING

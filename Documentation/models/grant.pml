@@ -27,7 +27,7 @@
  * `calm` ends faults, transitions and new I/O. When then nothing can happen any more,
  * every I/O must have gone.
  *
- * Invariants of DESIGN.md section 2: 2 (durable before use), 3 (a confirmation is true
+ * Invariants (protocol.rst): 2 (durable before use), 3 (a confirmation is true
  * until its generation ends), 4 (no split under a reader), 5 (nothing of a generation
  * that ends is on its way), 6 (fence first).
  */

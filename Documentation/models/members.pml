@@ -36,7 +36,7 @@
  * more and both nodes are up, both take part. Is only one up, the manager
  * leaves the other one out, and then that one takes part.
  *
- * Invariant 6 of DESIGN.md section 2 (nobody is struck who does I/O, none does I/O who is
+ * Invariant 6 of protocol.rst (nobody is struck who does I/O, none does I/O who is
  * not listed on M); no write of the superblock undoes another's; BYE only when all has
  * ended; who hands the role over stays until that is heard.
  */

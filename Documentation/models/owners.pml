@@ -26,7 +26,7 @@
  * `calm` ends faults, views and new I/O. When then nothing can happen any more, every I/O
  * must have gone.
  *
- * Invariants of DESIGN.md section 2: 1 and 2 (a grain is copied once, never after its bit
+ * Invariants (protocol.rst): 1 and 2 (a grain is copied once, never after its bit
  * is durable, and what is read of M is what stands there), 3 (a confirmation given
  * by the old owner holds), 4, 6; no two nodes write one bitmap block; at a
  * change of owner nothing of the old one's is on its way to B or M.

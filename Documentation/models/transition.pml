@@ -29,7 +29,7 @@
  * `calm` ends all faults and new I/O. When then nothing can happen any more, all that
  * are left must run the same state with gates open.
  *
- * Invariants of DESIGN.md section 2: 5 (one cut), 6 (fence first), and that the
+ * Invariants (protocol.rst): 5 (one cut), 6 (fence first), and that the
  * superblock on M is the one state: no write of it undoes another's.
  */
 #ifndef N

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What a volume must show that came up after the power failed at a point of the log
- * (DESIGN: invariants 1, 2, 5 and 7).
+ * (invariants 1, 2, 5 and 7 of protocol.rst).
  *
  * A sector's writes have an order. What A may hold of them: nothing older than the
  * last one that a flush covered, nothing that had not begun. What a copy may hold:

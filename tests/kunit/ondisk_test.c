@@ -372,7 +372,7 @@ static const char * const content_name[] = {
 	"zero", "old", "new", "as new as new", "torn", "version", "unclean",
 };
 
-/* By DESIGN.md section 7: error, or the block that counts. */
+/* By on-disk.rst: error, or the block that counts. */
 static const int choices[NR_CONTENTS][NR_CONTENTS] = {
 	[ZERO] = { -ENODATA, -EILSEQ, -EILSEQ, -EILSEQ, -EILSEQ,
 		    -EPROTONOSUPPORT, -EUCLEAN },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What applications and users are told, as DESIGN.md section 2 wants it: an error has a
+ * What applications and users are told, as the invariants of protocol.rst want it: an error has a
  * reason, what is confirmed waits for nobody, an answer says what M says.
  */
 #include "sim.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What must be true (DESIGN.md section 2), checked when it could become false: when
+ * What must be true (the invariants of protocol.rst), checked when it could become false: when
  * something is issued, read, copied, acknowledged, when a bit or a superblock becomes
  * visible, when the power fails.
  */

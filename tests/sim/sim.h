@@ -2,7 +2,7 @@
 /*
  * A whole cluster in one thread: nodes that are nothing but cores, links made of
  * queues, devices made of stamps, virtual time, and one seed that decides everything
- * else. An oracle compares what happens with what DESIGN.md section 2 promises.
+ * else. An oracle compares what happens with what the invariants of protocol.rst promise.
  *
  * sim.c: events, time, chance, trace, one run; disk.c: A and the copies, operations;
  * store.c: M; net.c: links; node.c: nodes, gates, asks; faults.c: what meets them;
