@@ -448,6 +448,8 @@ void fclock_client_requeue(struct fclock_core *core, u8 target)
 	for (peer = fclock_next_peer(core, NULL); peer;
 	     peer = fclock_next_peer(core, peer)) {
 		client_requeue_list(core, &peer->starved, target);
+		if (!peer->nr_open)
+			continue;	/* nobody waits at an object: there are many */
 		for (i = 0; i < FCLOCK_OBJECTS; i++)
 			client_requeue_list(core, &peer->objects[i].waiters,
 					    target);

@@ -804,7 +804,9 @@ static void owner_take_back(struct fclock_core *core, u16 slots)
 	unsigned int i;
 
 	for (peer = fclock_next_peer(core, NULL); peer;
-	     peer = fclock_next_peer(core, peer))
+	     peer = fclock_next_peer(core, peer)) {
+		if (!peer->rec_open)
+			continue;
 		for (i = 0; i < FCLOCK_OBJECTS; i++) {
 			struct fclock_record *rec = &peer->records[i];
 
@@ -815,6 +817,7 @@ static void owner_take_back(struct fclock_core *core, u16 slots)
 			rec->state = FCLOCK_REC_WAITING;
 			record_queue(rec, &core->own.queue);
 		}
+	}
 }
 
 void fclock_owner_detach(struct fclock_core *core, unsigned int slot)
