@@ -566,6 +566,8 @@ static void object_hold(struct fclock_core *core, struct fclock_object *obj,
 	obj->granted_at = core->ops->now(core);
 	core->peer[obj->owner].nr_held++;
 	list_del_init(&obj->list);
+	/* asked again over a new link, which the grant crossed: once is enough */
+	fclock_unqueue_out(&obj->out);
 	if (core->cache.limit)
 		object_link(&core->held[obj->target], obj);
 }

@@ -262,6 +262,7 @@ void fclock_core_attach(struct fclock_core *core, unsigned int slot,
 	fclock_bits_forget(core, slot);
 	core->attached |= BIT(slot);
 	update_short(core);
+	core->own.told &= ~BIT(slot);	/* wishes have said otherwise meanwhile */
 	core->own.scan_slot = 0;
 	core->own.scan_slice = 0;
 	fclock_wish(core);

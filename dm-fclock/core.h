@@ -170,8 +170,8 @@ enum fclock_record_state {
 
 /* A client's request at its owner, or the shared lock; same place and id as the client's object. */
 struct fclock_record {
-	struct rb_node node;		/* owner.held[slot], interval tree */
-	u64 first, last;		/* HELD: grains locked, else grains asked for */
+	struct rb_node node;		/* owner.held[slot] or .stuck_tree, interval trees */
+	u64 first, last;		/* HELD: grains locked; stuck: grains asked for */
 	u64 subtree_last;
 	struct list_head list;		/* the queue it waits on */
 	struct fclock_out out;		/* GRANT */
@@ -185,6 +185,8 @@ struct fclock_record {
 	u8 state;
 	u8 status;			/* of the grant */
 	bool recalled;			/* RELEASE_REQUEST queued or sent */
+	bool sent;			/* HELD: the client may have heard it, and hold it */
+	bool stuck;			/* in owner.stuck_tree */
 	bool cold;			/* was split already when asked */
 };
 
@@ -204,6 +206,7 @@ enum fclock_split_state {
  * @slots: copies that are to become independent of A here
  * @failed: slots whose copy failed
  * @background: no request began it
+ * @ahead: a request began it for grains behind those it asked for
  */
 struct fclock_split {
 	struct rb_node node;		/* owner.splits_tree by first */
@@ -216,6 +219,7 @@ struct fclock_split {
 	u16 failed;
 	u8 state;
 	bool background;
+	bool ahead;
 };
 
 /**
@@ -315,6 +319,13 @@ struct fclock_owner {
 	struct list_head batch;
 	/* records waiting for a split object, a load or the state, in order */
 	struct list_head queue;
+	/*
+	 * Records waiting for a client that is cut off, or behind one that does, in order. The
+	 * tree has the exclusive ones: no new shared lock passes them.
+	 */
+	struct list_head stuck;
+	struct rb_root_cached stuck_tree;
+	bool stuck_again;		/* a client came back, or a lock ended */
 	struct list_head loads;		/* being read */
 	struct list_head free_loads;
 	struct fclock_load *load;	/* FCLOCK_LOADS */

@@ -99,6 +99,7 @@ static u32 encode_grant(struct fclock_core *core, struct fclock_record *rec,
 	trace_fclock_lock(core->cfg.node, rec->client, FCLOCK_TL_GRANT, rec->id,
 			  rec->target, rec->ask_first, rec->ask_last);
 	if (rec->state == FCLOCK_REC_HELD) {
+		rec->sent = true;
 		grant->shared_first = cpu_to_le64(rec->first);
 		grant->shared_count = cpu_to_le64(rec->last - rec->first + 1);
 		return length;

@@ -12,6 +12,11 @@
 INTERVAL_TREE_DEFINE(struct fclock_record, node, u64, subtree_last,
 		     REC_START, REC_LAST, static __maybe_unused, held_tree)
 
+/*
+ * A client keeps to its credits. But what it asks again over a new link may have been granted on
+ * that link already, and such grants count here until they are sent.
+ */
+#define REC_OPEN_MOST	(2 * FCLOCK_CREDITS)
 #define SHARED_AHEAD	16	/* grains granted with a shared lock beyond the request */
 
 static struct fclock_peer *client_of(struct fclock_core *core,
@@ -29,6 +34,8 @@ int fclock_owner_init(struct fclock_core *core)
 	INIT_LIST_HEAD(&own->copied);
 	INIT_LIST_HEAD(&own->batch);
 	INIT_LIST_HEAD(&own->queue);
+	INIT_LIST_HEAD(&own->stuck);
+	own->stuck_tree = RB_ROOT_CACHED;
 	INIT_LIST_HEAD(&own->loads);
 	INIT_LIST_HEAD(&own->free_loads);
 	own->splits_tree = RB_ROOT;
@@ -77,8 +84,16 @@ int fclock_owner_init_peer(struct fclock_peer *peer)
 
 /* ------------------------------------------------------------------ records */
 
+static void record_unstick(struct fclock_core *core, struct fclock_record *rec)
+{
+	if (rec->stuck)
+		held_tree_remove(rec, &core->own.stuck_tree);
+	rec->stuck = false;
+}
+
 void fclock_record_free(struct fclock_core *core, struct fclock_record *rec)
 {
+	record_unstick(core, rec);
 	if (rec->state == FCLOCK_REC_WAITING ||
 	    rec->state == FCLOCK_REC_GRANTING)
 		client_of(core, rec)->rec_open--;
@@ -98,6 +113,21 @@ static void record_queue(struct fclock_record *rec, struct list_head *list)
 	list_move_tail(&rec->list, list);
 }
 
+/*
+ * Until a client that is cut off is back or fenced. No split waits for that: there are few of
+ * them, and all that this owner has could come to stand behind one dead reader.
+ */
+static void record_stick(struct fclock_core *core, struct fclock_record *rec)
+{
+	record_queue(rec, &core->own.stuck);
+	if (rec->kind == FCLOCK_KIND_SHARED)
+		return;
+	rec->first = rec->ask_first;
+	rec->last = rec->ask_last;
+	rec->stuck = true;
+	held_tree_insert(rec, &core->own.stuck_tree);
+}
+
 static void record_grant(struct fclock_core *core, struct fclock_record *rec,
 			 u8 status)
 {
@@ -115,6 +145,7 @@ static void record_hold(struct fclock_core *core, struct fclock_record *rec,
 	client_of(core, rec)->rec_held++;
 	rec->state = FCLOCK_REC_HELD;
 	rec->status = FCLOCK_GRANTED;
+	rec->sent = false;
 	rec->first = rec->ask_first;
 	rec->last = last;
 	held_tree_insert(rec, &core->own.held[rec->target]);
@@ -136,6 +167,7 @@ static void record_release(struct fclock_core *core, struct fclock_record *rec)
 	u8 slot = rec->target;
 
 	fclock_record_free(core, rec);
+	core->own.stuck_again = true;
 	fclock_splits_recheck(core, slot, first, last);
 }
 
@@ -222,35 +254,59 @@ u64 fclock_split_extent(struct fclock_core *core, u16 all, u16 slots, u64 grain,
 }
 
 /*
+ * A split from @grain on, up to @last. What was asked for and what is ahead of it are never one
+ * split: whether the latter can be copied, and locked, is to be nobody's trouble.
+ * Return: NULL: none is free, or a client that is cut off holds a shared lock there.
+ */
+static struct fclock_split *owner_split_at(struct fclock_core *core,
+					   struct fclock_record *rec, u16 slots,
+					   u64 grain, u64 last)
+{
+	bool ahead = grain > rec->ask_last;
+	struct fclock_split *sp;
+	u16 need;
+
+	need = fclock_unsplit_slots(core, slots, grain);
+	need = fclock_same_end(core, need, __ffs(need), grain);
+	last = fclock_split_extent(core, slots, need, grain,
+				   ahead ? last : min(last, rec->ask_last));
+	if (fclock_owner_held_by_lost(core, need, grain, last))
+		return NULL;
+	sp = fclock_split_start(core, grain, last, need, false);
+	if (sp)
+		sp->ahead = ahead;
+	return sp;
+}
+
+/*
  * Have every unsplit grain of [ask_first, last] split, and wait for the first of
  * those splits that the request needs; it is looked at again when that one has ended.
- * There is one: some grain is unsplit, and a free split object is left for it.
+ * Some grain is unsplit, and a free split object is left for it: if there is no
+ * split for it, the record is stuck.
  */
 static void owner_split(struct fclock_core *core, struct fclock_record *rec,
 			u16 slots, u64 last)
 {
 	struct fclock_split *wait = NULL, *sp;
-	u64 g = rec->ask_first, end;
-	u16 need;
+	u64 g = rec->ask_first;
 
 	for (;;) {
 		g = fclock_next_unsplit(core, slots, g, last);
 		if (g > last)
 			break;
 		sp = fclock_split_after(core, g);
-		if (!sp || sp->first > g) {
-			need = fclock_unsplit_slots(core, slots, g);
-			need = fclock_same_end(core, need, __ffs(need), g);
-			end = fclock_split_extent(core, slots, need, g, last);
-			sp = fclock_split_start(core, g, end, need, false);
-			if (!sp)
-				break;
-		}
+		if (!sp || sp->first > g)
+			sp = owner_split_at(core, rec, slots, g, last);
+		if (!sp)
+			break;
 		if (!wait)
 			wait = sp;
 		g = sp->last + 1;
 	}
-	record_queue(rec, &wait->waiters);
+	if (wait)
+		record_queue(rec, &wait->waiters);
+	else
+		record_stick(core, rec);
 }
 
 static void owner_shared(struct fclock_core *core, struct fclock_record *rec)
@@ -258,16 +314,24 @@ static void owner_shared(struct fclock_core *core, struct fclock_record *rec)
 	u64 first = rec->ask_first, last;
 	u16 slots = BIT(rec->target);
 	struct fclock_split *sp = fclock_split_after(core, first);
+	struct fclock_record *stuck;
 
 	/* No new shared lock passes a waiting exclusive one (invariant 4). */
 	if (sp && sp->first <= first) {
 		record_queue(rec, &sp->waiters);
 		return;
 	}
+	if (held_tree_iter_first(&core->own.stuck_tree, first, first)) {
+		record_stick(core, rec);
+		return;
+	}
 	last = owner_ahead(core, rec, SHARED_AHEAD, core->sb.geo.slice);
 	last = fclock_next_split(core, slots, first, last) - 1;
 	if (sp && sp->first <= last)
 		last = sp->first - 1;
+	stuck = held_tree_iter_first(&core->own.stuck_tree, first, last);
+	if (stuck)
+		last = stuck->first - 1;
 	record_hold(core, rec, last);
 }
 
@@ -324,6 +388,7 @@ static void owner_handle(struct fclock_core *core, struct fclock_record *rec)
 {
 	u64 slice;
 
+	record_unstick(core, rec);
 	if (rec->want_state > core->sb.state || core->split_brain) {
 		record_queue(rec, &core->own.queue);
 		return;
@@ -370,10 +435,19 @@ void fclock_owner_handle_list(struct fclock_core *core, struct list_head *list)
 	}
 }
 
+static void owner_retry_stuck(struct fclock_core *core)
+{
+	if (!core->own.stuck_again)
+		return;
+	core->own.stuck_again = false;
+	fclock_owner_handle_list(core, &core->own.stuck);
+}
+
 void fclock_owner_retry(struct fclock_core *core)
 {
 	struct fclock_owner *own = &core->own;
 
+	owner_retry_stuck(core);
 	fclock_owner_handle_list(core, &own->queue);
 	if (!own->active || core->prep.number)
 		return;
@@ -431,9 +505,9 @@ int fclock_owner_request(struct fclock_core *core, struct fclock_peer *peer,
 		fclock_record_free(core, rec);
 	if (msg->state < core->sb.state)
 		return 0;
-	if (peer->rec_open >= FCLOCK_CREDITS)
+	if (peer->rec_open >= REC_OPEN_MOST)
 		drop_older(core, peer, msg->state);
-	if (peer->rec_open >= FCLOCK_CREDITS)
+	if (peer->rec_open >= REC_OPEN_MOST)
 		return -EPROTO;
 	peer->rec_open++;
 	rec->id = msg->id;
@@ -445,6 +519,7 @@ int fclock_owner_request(struct fclock_core *core, struct fclock_peer *peer,
 	rec->state = FCLOCK_REC_WAITING;
 	rec->cold = true;
 	owner_handle(core, rec);
+	owner_retry_stuck(core);
 	return 0;
 }
 
@@ -460,6 +535,7 @@ void fclock_owner_released(struct fclock_core *core, struct fclock_peer *peer,
 	rec = &peer->records[place];
 	if (rec->id == id && rec->state == FCLOCK_REC_HELD)
 		record_release(core, rec);
+	owner_retry_stuck(core);
 }
 
 /* -------------------------------------------------------------- transitions */
@@ -488,8 +564,9 @@ void fclock_owner_disputed(struct fclock_core *core)
 
 /*
  * PREPARE: nothing new is granted, copied or committed. Requests of this state
- * are dropped with the splits that wait for locks or for a commit; grants that
- * were not sent were never given.
+ * are dropped with the splits that wait for locks or for a commit; locks whose grant
+ * was never sent were never given. That a grant waits to be sent does not tell: it
+ * may be its second time, for a request that crossed the first.
  */
 void fclock_owner_prepare(struct fclock_core *core)
 {
@@ -507,8 +584,7 @@ void fclock_owner_prepare(struct fclock_core *core)
 			if ((rec->state == FCLOCK_REC_WAITING &&
 			     rec->want_state <= core->sb.state) ||
 			    rec->state == FCLOCK_REC_GRANTING ||
-			    (rec->state == FCLOCK_REC_HELD &&
-			     !list_empty(&rec->out.list)))
+			    (rec->state == FCLOCK_REC_HELD && !rec->sent))
 				fclock_record_free(core, rec);
 		}
 	}
@@ -672,6 +748,7 @@ void fclock_owner_adopt(struct fclock_core *core,
 		memset(core->own.slot_grains, 0, sizeof(core->own.slot_grains));
 	}
 	core->own.told = 0;
+	core->own.stuck_again = true;
 	core->own.failing &= ~ended;
 	core->own.scan_slot = 0;
 	core->own.scan_slice = 0;
@@ -762,11 +839,13 @@ void fclock_owner_link_up(struct fclock_core *core, struct fclock_peer *peer)
 		if (peer->records[i].state == FCLOCK_REC_HELD &&
 		    peer->records[i].recalled)
 			fclock_queue_out(core, peer, &peer->records[i].recall);
+	core->own.stuck_again = true;
+	owner_retry_stuck(core);
 }
 
 /*
- * No request asked for these splits, so none of the grains is to be kept from its
- * readers until a node that is cut off comes back, or is fenced.
+ * No split is kept until a node that is cut off comes back, or is fenced: what waits for
+ * it is stuck without one, and where nobody waits readers are not kept out.
  */
 static void owner_leave_locked(struct fclock_core *core)
 {
@@ -775,7 +854,7 @@ static void owner_leave_locked(struct fclock_core *core)
 	for (i = 0; i < FCLOCK_SPLITS; i++) {
 		struct fclock_split *sp = &core->own.splits[i];
 
-		if (sp->state == FCLOCK_SPLIT_LOCKING && sp->background &&
+		if (sp->state == FCLOCK_SPLIT_LOCKING &&
 		    fclock_owner_held_by_lost(core, sp->slots, sp->first,
 					      sp->last))
 			fclock_split_drop(core, sp);

@@ -134,6 +134,7 @@ struct fclock_split *fclock_split_start(struct fclock_core *core, u64 first,
 	sp->slots = slots;
 	sp->failed = 0;
 	sp->background = background;
+	sp->ahead = false;
 	core->own.nr_background += background;
 	sp->state = FCLOCK_SPLIT_LOCKING;
 	split_insert(core, sp);
@@ -201,6 +202,18 @@ void fclock_split_drop(struct fclock_core *core, struct fclock_split *sp)
 	fclock_owner_handle_list(core, &waiters);
 }
 
+/*
+ * What nobody asked for costs no copy when it cannot be copied. A request that has come to wait
+ * for it meanwhile begins a split of its own.
+ */
+static bool split_gave_up(struct fclock_core *core, struct fclock_split *sp)
+{
+	if (!sp->failed || !sp->ahead)
+		return false;
+	memset(core->own.ahead, 0, sizeof(core->own.ahead));
+	return true;
+}
+
 void fclock_core_copied(struct fclock_core *core, struct fclock_split *sp,
 			bool read_error, u16 failed)
 {
@@ -210,9 +223,10 @@ void fclock_core_copied(struct fclock_core *core, struct fclock_split *sp,
 	sp->failed = (read_error ? sp->slots : failed) & sp->slots;
 	trace_fclock_split(core->cfg.node, sp->failed ? FCLOCK_TS_FAIL :
 			   FCLOCK_TS_COPIED, sp->first, sp->last, sp->slots);
-	if (sp->failed)
+	if (sp->failed && !sp->ahead)
 		fclock_owner_fail(core, sp->failed);
-	if (core->prep.number || core->split_brain || sp->failed == sp->slots) {
+	if (core->prep.number || core->split_brain || sp->failed == sp->slots ||
+	    split_gave_up(core, sp)) {
 		/* After PREPARE nothing new is committed; the grain stays unsplit. */
 		fclock_split_drop(core, sp);
 		fclock_progress(core);

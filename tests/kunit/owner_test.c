@@ -207,10 +207,11 @@ static void credits(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EPROTO,
 			rig_request(rig, 3, id_of(1, FCLOCK_OBJECTS), A, SPLIT,
 				    5, 5));
-	for (i = 0; i < FCLOCK_CREDITS; i++)
+	/* twice: see credits_over_a_new_link */
+	for (i = 0; i < 2 * FCLOCK_CREDITS; i++)
 		KUNIT_EXPECT_EQ(test, 0, rig_request(rig, 3, id_of(1, i), A,
 						     SPLIT, 5, 5));
-	KUNIT_EXPECT_EQ(test, rig->core->peer[3].rec_open, FCLOCK_CREDITS);
+	KUNIT_EXPECT_EQ(test, rig->core->peer[3].rec_open, 2 * FCLOCK_CREDITS);
 	/* a place used again ends what was there and needs no further credit */
 	KUNIT_EXPECT_EQ(test, 0, rig_request(rig, 3, id_of(2, 0), A, SPLIT, 5, 5));
 	KUNIT_EXPECT_EQ(test, -EPROTO,
@@ -246,7 +247,8 @@ static void recall(struct kunit *test)
 	rig_request(rig, 1, id_of(1, 2), 0, SHARED, 6, 6);
 	KUNIT_EXPECT_EQ(test, rig_hears(rig, 1), 0);
 	rig_says(rig, 3, FCLOCK_RELEASED, id_of(1, 0), 0);
-	KUNIT_EXPECT_EQ(test, rig->copies, 2);
+	/* 6, 7, and what is ahead of it */
+	KUNIT_EXPECT_EQ(test, rig->copies, 3);
 	copied(rig, 0);
 	committed(rig);
 	expect_grant(rig, 1, id_of(1, 0), 6);
@@ -279,6 +281,167 @@ static void reconnect(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, record(rig, 3, 0)->state, FCLOCK_REC_HELD);
 	rig_request(rig, 3, id_of(2, 0), 1, SHARED, 40, 40);
 	KUNIT_EXPECT_EQ(test, rig_hears(rig, 3), FCLOCK_LOCK_GRANT);
+}
+
+/*
+ * A request that is asked again over a new link crosses its grant, and the grant waits to be sent
+ * a second time: PREPARE does not end what the client holds since the first.
+ */
+static void grant_crossed(struct kunit *test)
+{
+	struct rig *rig = begin(test);
+
+	give(rig, 3, id_of(1, 0), 0, 5);
+	rig_request(rig, 3, id_of(1, 0), 0, SHARED, 5, 5);
+	rig_prepare(rig, 1, 6, FCLOCK_VIEW, 0);
+	KUNIT_EXPECT_EQ(test, record(rig, 3, 0)->state, FCLOCK_REC_HELD);
+	rig->sb.state = 7;
+	rig_super(rig, 1, FCLOCK_ABORT);
+	rig->state = 7;
+	rig_silence(rig, 3);
+	rig_request(rig, 1, id_of(1, 0), A, SPLIT, 5, 5);
+	KUNIT_EXPECT_EQ(test, rig->copies, 0);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 3), FCLOCK_RELEASE_REQUEST);
+}
+
+/* All credits in use, granted while the link was down, and asked again on the new one. */
+static void credits_over_a_new_link(struct kunit *test)
+{
+	struct rig *rig = begin(test);
+	unsigned int i;
+
+	for (i = 0; i < FCLOCK_CREDITS; i++)
+		rig_request(rig, 3, id_of(1, i), A, SPLIT, 5, 5);
+	rig_cut(rig, 3);
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 3));
+	copied(rig, 0);
+	committed(rig);
+	for (i = 0; i < FCLOCK_CREDITS; i++)
+		expect_grant(rig, 3, id_of(1, i), 5);
+	for (i = 0; i < FCLOCK_CREDITS; i++)
+		KUNIT_EXPECT_EQ(test, 0, rig_request(rig, 3, id_of(1, i), A,
+						     SPLIT, 5, 5));
+	/* the client has heard the first of them and has credits for more */
+	KUNIT_EXPECT_EQ(test, 0, rig_request(rig, 3, id_of(2, i), A, SPLIT, 9, 9));
+}
+
+/* Node 3 holds @grain and is cut off. */
+static struct rig *cut_off_with(struct kunit *test, u64 grain)
+{
+	struct rig *rig = begin(test);
+
+	give(rig, 3, id_of(1, 0), 0, grain);
+	/* no more than that one, whatever was granted ahead */
+	rig_request(rig, 1, id_of(1, 9), A, SPLIT, grain + 1, grain + 1);
+	rig_silence(rig, 3);
+	rig_says(rig, 3, FCLOCK_RELEASED, id_of(1, 0), 0);
+	copied(rig, 0);
+	committed(rig);
+	expect_grant(rig, 1, id_of(1, 9), grain + 1);
+	give(rig, 3, id_of(2, 0), 0, grain);
+	KUNIT_EXPECT_EQ(test, record(rig, 3, 0)->last, grain);
+	rig_cut(rig, 3);
+	return rig;
+}
+
+/* Who is ahead of a sequential writer, and cannot be locked, does not keep it waiting. */
+static void ahead_of_a_reader(struct kunit *test)
+{
+	struct rig *rig = cut_off_with(test, 6);
+
+	rig_request(rig, 1, id_of(1, 0), A, SPLIT, 4, 4);
+	KUNIT_ASSERT_EQ(test, rig->copies, 2);
+	copied(rig, 1);
+	committed(rig);
+	expect_grant(rig, 1, id_of(1, 0), 4);
+	rig_request(rig, 1, id_of(1, 1), A, SPLIT, 5, 5);
+	KUNIT_ASSERT_EQ(test, rig->copies, 3);
+	KUNIT_EXPECT_EQ(test, rig->split[2]->first, 5);
+	KUNIT_EXPECT_EQ(test, rig->split[2]->last, 5);
+	copied(rig, 2);
+	committed(rig);
+	expect_grant(rig, 1, id_of(1, 1), 5);
+}
+
+/* What is copied ahead of a writer and cannot be read costs no copy. */
+static void ahead_fails(struct kunit *test)
+{
+	struct rig *rig = begin(test);
+
+	rig_request(rig, 3, id_of(1, 0), A, SPLIT, 4, 4);
+	copied(rig, 0);
+	committed(rig);
+	expect_grant(rig, 3, id_of(1, 0), 4);
+	rig_request(rig, 3, id_of(1, 1), A, SPLIT, 5, 5);
+	KUNIT_ASSERT_EQ(test, rig->copies, 3);
+	KUNIT_EXPECT_EQ(test, rig->split[1]->last, 5);
+	KUNIT_EXPECT_EQ(test, rig->split[2]->first, 6);
+	/* somebody has come to need it: he finds out himself */
+	rig_request(rig, 1, id_of(1, 0), A, SPLIT, 6, 6);
+	rig_do(rig, fclock_core_copied(rig->core, rig->split[2], true, 0));
+	KUNIT_EXPECT_EQ(test, rig->core->own.failing, 0);
+	KUNIT_ASSERT_EQ(test, rig->copies, 4);
+	KUNIT_EXPECT_EQ(test, rig->split[3]->first, 6);
+	KUNIT_EXPECT_FALSE(test, rig->split[3]->ahead);
+	rig_do(rig, fclock_core_copied(rig->core, rig->split[1], false, 0));
+	committed(rig);
+	expect_grant(rig, 3, id_of(1, 1), 5);
+	rig_do(rig, fclock_core_copied(rig->core, rig->split[3], true, 0));
+	KUNIT_EXPECT_EQ(test, rig->core->own.failing, 3);
+}
+
+/* However many wait for a client that is cut off, all others are served (invariant 4 holds). */
+static void stuck(struct kunit *test)
+{
+	struct rig *rig = cut_off_with(test, 6);
+	unsigned int i, most = min(FCLOCK_SPLITS + 3, FCLOCK_CREDITS - 8);
+
+	for (i = 0; i < most; i++)
+		rig_request(rig, 1, id_of(1, i), A, SPLIT, 6, 6);
+	KUNIT_EXPECT_EQ(test, rig->copies, 1);
+	/* no new shared lock passes them, nor reaches over them from below */
+	rig_request(rig, 1, id_of(1, i), 0, SHARED, 6, 6);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 1), 0);
+	give(rig, 1, id_of(1, ++i), 0, 3);
+	KUNIT_EXPECT_LT(test, record(rig, 1, i)->last, 6);
+	give(rig, 1, id_of(1, ++i), 0, 40);
+	rig_request(rig, 1, id_of(1, ++i), A, SPLIT, 60, 60);
+	KUNIT_ASSERT_EQ(test, rig->copies, 2);
+	KUNIT_EXPECT_EQ(test, rig->split[1]->first, 60);
+	/* back: it is asked to release, and they go in the order of arrival */
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 3));
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 3), FCLOCK_RELEASE_REQUEST);
+	KUNIT_EXPECT_EQ(test, rig->copies, 2);
+	rig_says(rig, 3, FCLOCK_RELEASED, id_of(2, 0), 0);
+	KUNIT_ASSERT_EQ(test, rig->copies, 3);
+	KUNIT_EXPECT_EQ(test, rig->split[2]->first, 6);
+	copied(rig, 2);
+	committed(rig);
+	for (i = 0; i <= most; i++)
+		expect_grant(rig, 1, id_of(1, i), 6);
+}
+
+/* A split that waits for its locks when the holder is cut off: so does who waits for it. */
+static void stuck_later(struct kunit *test)
+{
+	struct rig *rig = begin(test);
+
+	give(rig, 3, id_of(1, 0), 0, 5);
+	rig_request(rig, 1, id_of(1, 0), A, SPLIT, 5, 5);
+	KUNIT_EXPECT_EQ(test, record(rig, 1, 0)->stuck, false);
+	rig_cut(rig, 3);
+	KUNIT_EXPECT_EQ(test, record(rig, 1, 0)->stuck, true);
+	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&rig->core->own.splits_tree));
+	/* fenced, and struck */
+	rig->sb.state = 6;
+	rig->sb.part[2].instance = 0;
+	rig_super(rig, 1, FCLOCK_RESUME);
+	KUNIT_EXPECT_EQ(test, record(rig, 1, 0)->state, FCLOCK_REC_FREE);
+	KUNIT_EXPECT_TRUE(test, list_empty(&rig->core->own.stuck));
+	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&rig->core->own.stuck_tree.rb_root));
+	rig->state = 6;
+	rig_request(rig, 1, id_of(2, 0), A, SPLIT, 5, 5);
+	KUNIT_EXPECT_EQ(test, rig->copies, 1);
 }
 
 /* RELEASED in every state of a record: it ends what is held and nothing else. */
@@ -546,6 +709,12 @@ static struct kunit_case owner_cases[] = {
 	KUNIT_CASE(credits),
 	KUNIT_CASE(recall),
 	KUNIT_CASE(reconnect),
+	KUNIT_CASE(grant_crossed),
+	KUNIT_CASE(credits_over_a_new_link),
+	KUNIT_CASE(ahead_of_a_reader),
+	KUNIT_CASE(ahead_fails),
+	KUNIT_CASE(stuck),
+	KUNIT_CASE(stuck_later),
 	KUNIT_CASE(released_in_every_state),
 	KUNIT_CASE(prepare_in_every_state),
 	KUNIT_CASE(abort_keeps_resume_ends),

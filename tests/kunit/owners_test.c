@@ -396,6 +396,41 @@ static void complete_by_slices(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->core->own.told, 1);
 }
 
+/* A copy that goes and comes back within one state: that it is complete is said again. */
+static void complete_again(struct kunit *test)
+{
+	struct rig *rig = begin(test, ALL);
+	struct fclock_slot_memory mem = {
+		.bits = rig->bits[0],
+		.slice_era = rig->slice_era[0],
+		.slice_split = rig->slice_split[0],
+		.slices = rig->core->own.slot[0].slices,
+	};
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		rig_request(rig, 3, id_of(1, i), 0, FCLOCK_KIND_SPLIT, 48 * i,
+			    48 * i + 15);
+		split(rig, i);
+	}
+	KUNIT_EXPECT_EQ(test, rig->core->own.told, 1);
+	rig_do(rig, fclock_core_detach(rig->core, 0));
+	spin_lock(&rig->lock);
+	KUNIT_EXPECT_TRUE(test, fclock_core_detached(rig->core, 0));
+	spin_unlock(&rig->lock);
+	rig_do(rig, fclock_core_attach(rig->core, 0, &mem, RIG_ROOM));
+	KUNIT_EXPECT_EQ(test, complete_wish(rig), 0);
+	KUNIT_EXPECT_EQ(test, rig->core->own.told, 0);
+	/* the grants had not been sent: their requests are looked at again */
+	while (rig->nr_load)
+		rig_loaded(rig);
+	KUNIT_ASSERT_EQ(test, rig->copies, 4);
+	split(rig, 2);
+	split(rig, 3);
+	KUNIT_EXPECT_EQ(test, complete_wish(rig), 1);
+	KUNIT_EXPECT_EQ(test, rig->core->own.told, 1);
+}
+
 /* Each node counts its own slices; the sum is never more than there are. */
 static void counts_add_up(struct kunit *test)
 {
@@ -440,6 +475,7 @@ static struct kunit_case owners_cases[] = {
 	KUNIT_CASE(fresh_and_moved),
 	KUNIT_CASE(run_ends_at_foreign_slice),
 	KUNIT_CASE(complete_by_slices),
+	KUNIT_CASE(complete_again),
 	KUNIT_CASE(counts_add_up),
 	{}
 };
