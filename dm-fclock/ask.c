@@ -221,14 +221,25 @@ bool fclock_ask_cancelled(struct fclock_core *core, struct fclock_peer *peer,
 	if (peer->asked.id > id)
 		return false;
 	if (peer->asked.queued) {
-		list_del_init(&peer->asked.list);
-		peer->asked.queued = false;
+		fclock_ask_forget(peer);
 		return false;
 	}
 	if (core->pri.asker != peer->node)
 		return false;
 	core->pri.asker = 0;
 	return true;
+}
+
+/*
+ * Nobody waits for what @peer asked before. When its link breaks, who asked there hears that the
+ * outcome is not known, and looks at the volume: what has not begun by now is not to begin
+ * behind his back.
+ */
+void fclock_ask_forget(struct fclock_peer *peer)
+{
+	if (peer->asked.queued)
+		list_del_init(&peer->asked.list);
+	peer->asked.queued = false;
 }
 
 void fclock_ask_add(struct fclock_core *core, struct fclock_peer *peer, u64 id,
@@ -251,8 +262,7 @@ void fclock_ask_add(struct fclock_core *core, struct fclock_peer *peer, u64 id,
 		return;
 	}
 	/* A node asks one at a time: nobody waits for the one before any more. */
-	if (peer->asked.queued)
-		list_del_init(&peer->asked.list);
+	fclock_ask_forget(peer);
 	if (core->pri.asker == peer->node)
 		core->pri.asker = 0;
 	peer->asked.id = id;

@@ -318,6 +318,7 @@ void fclock_ask_add(struct fclock_core *core, struct fclock_peer *peer, u64 id,
 		    const struct fclock_wire_ask *ask);
 bool fclock_ask_cancelled(struct fclock_core *core, struct fclock_peer *peer,
 			  u64 id);
+void fclock_ask_forget(struct fclock_peer *peer);
 const struct fclock_asked *fclock_ask_next(struct fclock_core *core);
 void fclock_asks_refuse(struct fclock_core *core, int error, const char *text);
 void fclock_answer_asker(struct fclock_core *core, int error, const char *text);

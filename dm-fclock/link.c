@@ -14,6 +14,7 @@ void fclock_link_down(struct fclock_core *core, struct fclock_peer *peer)
 	peer->link = FCLOCK_LINK_DOWN;
 	peer->pending = 0;
 	peer->told = 0;
+	fclock_ask_forget(peer);
 	fclock_client_link_down(core, peer);
 	fclock_owner_link_down(core, peer);
 	if (core->have_sb && core->sb.primary == peer->node)

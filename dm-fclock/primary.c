@@ -299,13 +299,14 @@ static void primary_aborted(struct fclock_core *core)
 	else
 		strscpy(text, "the superblock could not be written",
 			sizeof(text));
-	core->pri.phase = FCLOCK_PRI_IDLE;
 	/* what was asked is not repeated: a view or an offline has its turn at once */
 	if (core->pri.kind == FCLOCK_VIEW || core->pri.kind == FCLOCK_OFFLINE) {
 		core->pri.retry_at = core->ops->now(core) + FCLOCK_RETRY_MS;
 		fclock_arm(core, core->pri.retry_at);
 	}
 	announce(core, false);
+	/* not before: what the adoption began would have this one's asker, and its error */
+	core->pri.phase = FCLOCK_PRI_IDLE;
 	fclock_answer_asker(core, core->pri.error, text);
 	fclock_progress(core);
 	fclock_primary_kick(core);
@@ -394,8 +395,8 @@ static void primary_not_taken(struct fclock_core *core, int error)
 
 static void primary_taken(struct fclock_core *core, int error)
 {
-	core->pri.phase = FCLOCK_PRI_IDLE;
 	if (error) {
+		core->pri.phase = FCLOCK_PRI_IDLE;
 		primary_not_taken(core, error);
 		return;
 	}
@@ -403,6 +404,7 @@ static void primary_taken(struct fclock_core *core, int error)
 		fclock_say(core, "becomes the primary");
 	fclock_set_md_error(core, false);
 	announce(core, false);
+	core->pri.phase = FCLOCK_PRI_IDLE;
 	fclock_primary_kick(core);
 }
 
@@ -498,9 +500,7 @@ void fclock_primary_new_instance(struct fclock_core *core,
 				 struct fclock_peer *peer)
 {
 	peer->wish.valid = false;
-	if (peer->asked.queued)
-		list_del_init(&peer->asked.list);
-	peer->asked.queued = false;
+	fclock_ask_forget(peer);
 	peer->asked.id = 0;
 	if (core->pri.asker == peer->node)
 		core->pri.asker = 0;

@@ -1855,6 +1855,48 @@ static void asks_starve_offline(struct kunit *test)
 	KUNIT_EXPECT_LT(test, i, 20U);
 }
 
+/*
+ * An abort on a primary that reads M (it could not be read when the role came) begins what waits
+ * while it is adopted: that one's asker hears nothing, and the first hears why it failed.
+ */
+static void abort_answers_its_own_asker(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+
+	trigger_as(rig, 2, 1, 1);
+	trigger_as(rig, 3, 1, 2);
+	rig_silence(rig, 2);
+	rig_silence(rig, 3);
+	rig_time(rig, 1000);
+	KUNIT_ASSERT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_ABORTING);
+	rig->core->md_error = true;
+	super_written(rig, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_PREPARING);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.asker, 3);
+	KUNIT_EXPECT_EQ(test, answered(rig, 3, 1), 1);
+	KUNIT_EXPECT_EQ(test, answered(rig, 2, 1), -ETIMEDOUT);
+	rig->core->md_error = false;
+}
+
+/* Who has heard that his trigger's outcome is not known finds it out by a look at the volume. */
+static void asker_cut_off(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	struct fclock_ask a;
+	u64 n = trigger_but_3(rig, &a);
+
+	trigger_as(rig, 3, 1, 2);
+	rig_cut(rig, 3);
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 3));
+	says_prepared(rig, 3, n);
+	super_written(rig, 0);
+	peers_follow(rig);
+	KUNIT_EXPECT_TRUE(test, a.done);
+	KUNIT_EXPECT_EQ(test, a.error, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.slot[1].state, FCLOCK_SLOT_IDLE);
+}
+
 /* A fenced node could not copy: those who get its slices can. */
 static void gone_wishes_offline(struct kunit *test)
 {
@@ -1943,6 +1985,8 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(returns),
 	KUNIT_CASE(gone_wishes_offline),
 	KUNIT_CASE(asks_starve_offline),
+	KUNIT_CASE(abort_answers_its_own_asker),
+	KUNIT_CASE(asker_cut_off),
 	{}
 };
 
