@@ -372,6 +372,42 @@ static void torn_super_leaves_the_other(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 2L, read_state(test, d));
 }
 
+/*
+ * A primary that does not know yet that it is none: what another one has written stays, also
+ * under the same state number, and so does what stands where that one grew to.
+ */
+static void newer_super_stays(struct kunit *test)
+{
+	size_t at = fclock_bitmap_block(SLICES / 2, 0) * FCLOCK_MD_BLOCK_SIZE;
+	size_t len = FCLOCK_SUPER_BLOCKS * FCLOCK_MD_BLOCK_SIZE;
+	struct disk *d = test->priv;
+	struct fclock_super *sb = make_super(test, d);
+	u8 *supers = kunit_kzalloc(test, len, GFP_KERNEL);
+	unsigned int writes = d->writes;
+
+	KUNIT_ASSERT_NOT_NULL(test, supers);
+	other_writes_super(test, d, 5);
+	memset(d->cache + at, 0xff, d->size - at);
+	memcpy(supers, d->cache, len);
+	for (sb->state = 4; sb->state <= 5; sb->state++) {
+		KUNIT_EXPECT_EQ(test, -ESTALE, fclock_md_write_super(d->md, sb));
+		KUNIT_EXPECT_EQ(test, -ESTALE,
+				fclock_md_grow(d->md, sb, SLICES / 2));
+	}
+	KUNIT_EXPECT_EQ(test, writes, d->writes);
+	KUNIT_EXPECT_EQ(test, 0, memcmp(supers, d->cache, len));
+	KUNIT_EXPECT_PTR_EQ(test, NULL, memchr_inv(d->cache + at, 0xff,
+						   d->size - at));
+	KUNIT_EXPECT_EQ(test, 5L, read_state(test, d));
+
+	/* the next number goes over the older one */
+	KUNIT_EXPECT_EQ(test, 0, fclock_md_write_super(d->md, sb));
+	KUNIT_EXPECT_EQ(test, 0, memcmp(supers + FCLOCK_MD_BLOCK_SIZE,
+					d->cache + FCLOCK_MD_BLOCK_SIZE,
+					FCLOCK_MD_BLOCK_SIZE));
+	KUNIT_EXPECT_EQ(test, 6L, read_state(test, d));
+}
+
 /* Garbage stands where the volume grows to; it is gone when that has been said. */
 static void grown_slices_are_durable(struct kunit *test)
 {
@@ -461,6 +497,7 @@ static struct kunit_case metadata_cases[] = {
 	KUNIT_CASE(start_flushes),
 	KUNIT_CASE(read_super_makes_durable),
 	KUNIT_CASE(torn_super_leaves_the_other),
+	KUNIT_CASE(newer_super_stays),
 	KUNIT_CASE(grown_slices_are_durable),
 	KUNIT_CASE(start_during_reclaim),
 	{}
