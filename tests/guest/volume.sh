@@ -161,3 +161,11 @@ gone() {
 back() {
 	swap "$1" "0 $(sectors "/dev/mapper/$1") linear $2 0"
 }
+
+# bad NAME DEVICE SECTOR COUNT: I/O of these sectors fails, until it is back
+bad() {
+	local end=$(($3 + $4))
+	swap "$1" "0 $3 linear $2 0
+$3 $4 error
+$end $(($(sectors "$2") - end)) linear $2 $end"
+}
