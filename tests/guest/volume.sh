@@ -169,3 +169,10 @@ bad() {
 $3 $4 error
 $end $(($(sectors "$2") - end)) linear $2 $end"
 }
+
+# cached NAME: prints a loop device over that device, which has a volatile cache: while NAME is
+# gone, writes go on and a flush of them fails
+cached() {
+	[ -d /sys/module/loop ] || modprobe loop || return 1
+	losetup -f --show --direct-io=off "/dev/mapper/$1"
+}
