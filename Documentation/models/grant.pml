@@ -80,7 +80,7 @@ mtype want[N];			/* I/O that waits: SHARED (a read), SPLIT (a write), 0 */
 /* the owner: records by client */
 mtype rec[N] = FREE, rec_kind[N] = SHARED, split = NONE;
 byte rec_id[N], rec_state[N];
-bool rec_recalled[N], out_q[N], recall_q[N];
+bool rec_recalled[N], rec_sent[N], out_q[N], recall_q[N];
 bool bits;			/* split, as the owner knows */
 
 byte ios = IOS, transitions = TRANSITIONS, cuts = CUTS, lost = LOST, late = LATE;
@@ -106,6 +106,7 @@ inline record_free(c)
 {
 	rec[c] = FREE;
 	rec_recalled[c] = false;
+	rec_sent[c] = false;
 	out_q[c] = false;
 	recall_q[c] = false;
 	rec_id[c] = 0;
@@ -388,6 +389,8 @@ end:	do
 /* -------------------------------------------------------------- owner */
 
 #define held_by_any (rec[1] == HELD || rec[2] == HELD)
+#define lost_holder ((rec[1] == HELD && !linked[1]) || (rec[2] == HELD && !linked[2]))
+#define waits(c, k) (rec[c] == WAITING && rec_kind[c] == k && rec_state[c] == state[0])
 
 inline split_copy()
 {
@@ -427,11 +430,12 @@ inline owner_handle(c)
 #ifdef BUG_SHARED_PASSES
 		:: !bits && rec_kind[c] == SHARED ->
 #else
-		:: !bits && rec_kind[c] == SHARED && split == NONE ->
+		:: !bits && rec_kind[c] == SHARED && split == NONE &&
+		   !(lost_holder && (waits(1, SPLIT) || waits(2, SPLIT))) ->
 #endif
 			rec[c] = HELD;
 			out_q[c] = linked[c]
-		:: !bits && rec_kind[c] == SPLIT && split == NONE ->
+		:: !bits && rec_kind[c] == SPLIT && split == NONE && !lost_holder ->
 			split = LOCKING;
 			recall(1);
 			recall(2);
@@ -482,7 +486,7 @@ inline owner_prepare()
 	:: x < N ->
 		if
 		:: (rec[x] == WAITING && rec_state[x] <= state[0]) ||
-		   rec[x] == GRANTING || (rec[x] == HELD && out_q[x]) ->
+		   rec[x] == GRANTING || (rec[x] == HELD && !rec_sent[x]) ->
 			record_free(x)
 		:: else
 		fi;
@@ -533,7 +537,7 @@ inline send_grant(c)
 {
 	out_q[c] = false;
 	if
-	:: rec[c] == HELD -> down[c]!GRANT, rec_id[c], state[0]
+	:: rec[c] == HELD -> rec_sent[c] = true; down[c]!GRANT, rec_id[c], state[0]
 	:: else -> down[c]!CONFIRM, rec_id[c], state[0]; record_free(c)
 	fi
 }
@@ -576,6 +580,12 @@ end:	do
 	:: d_step { prep[0] && !said[0] ->
 #endif
 		said[0] = true }
+
+	/* no split waits for a client that is cut off; who needs it is stuck until then */
+	:: d_step { split == LOCKING && lost_holder -> split = NONE; owner_retry() }
+	:: d_step { split == NONE && !lost_holder && !prep[0] &&
+		(waits(1, SPLIT) || waits(2, SPLIT) || waits(1, SHARED) || waits(2, SHARED)) ->
+		owner_retry() }
 
 	/* copies, commits */
 	:: d_step { split == COPYING && prep[0] -> split = NONE; owner_retry() }
