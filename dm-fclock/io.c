@@ -17,6 +17,7 @@
  * @image: it went to A, for what the copy shows of it
  * @granted: went whole with the verdict GO: fclock_client_done() at its end
  * @cut: parts of it were issued as pieces, and so will be the rest
+ * @whole: what the bio was before it was cut
  * @status: first error of a piece, or BLK_STS_DM_REQUEUE: a blk_status_t, in a word as
  *	some machines cannot exchange a single byte
  * @pending: pieces in flight, and one for the part that still waits
@@ -29,6 +30,7 @@ struct fclock_bio {
 	bool image;
 	bool granted;
 	bool cut;
+	struct bvec_iter whole;
 	unsigned int status;
 	atomic_t pending;
 };
@@ -300,6 +302,8 @@ int fclock_io_map(struct dm_target *ti, struct bio *bio)
 	io->waiter.io = kind;
 	switch (pass_gate(v, io, t->map)) {
 	case 0:
+		/* its end must not wait until somebody polls: gates wait for it */
+		bio_clear_polled(bio);
 		return DM_MAPIO_REMAPPED;
 	case -EIO:
 		return DM_MAPIO_KILL;
@@ -357,10 +361,35 @@ static void note_status(struct fclock_bio *io, blk_status_t status)
 		cmpxchg(&io->status, 0, (__force unsigned int)status);
 }
 
+/*
+ * A noflush suspend wants the bio back, all of it. dm takes it while that suspend goes on, and
+ * makes an I/O error of it when the suspend was interrupted meanwhile: then it begins anew.
+ */
+static void give_back(struct fclock_bio *io)
+{
+	struct bio *bio = bio_of(io);
+
+	if (io->cut) {
+		bio->bi_iter = io->whole;
+		io->waiter.first = bio->bi_iter.bi_sector >>
+				   io->t->volume->grain_shift;
+		io->cut = false;
+	}
+	if (submit_waiter(io))
+		end_bio(io, BLK_STS_DM_REQUEUE);
+}
+
 static void put_part(struct fclock_bio *io)
 {
-	if (atomic_dec_and_test(&io->pending))
-		end_bio(io, (__force blk_status_t)io->status);
+	blk_status_t status;
+
+	if (!atomic_dec_and_test(&io->pending))
+		return;
+	status = (__force blk_status_t)io->status;
+	if (status == BLK_STS_DM_REQUEUE)
+		give_back(io);
+	else
+		end_bio(io, status);
 }
 
 static void piece_endio(struct bio *bio)
@@ -423,7 +452,7 @@ static void finish_whole(struct fclock_bio *io)
 		return;
 	case FCLOCK_REQUEUE:
 		trace_io(io, FCLOCK_TB_REQUEUE, last);
-		end_bio(io, BLK_STS_DM_REQUEUE);
+		give_back(io);
 		return;
 	default:
 		trace_io(io, FCLOCK_TB_FAIL, last);
@@ -490,6 +519,7 @@ static void finish_front(struct fclock_bio *io)
 	trace_io(io, FCLOCK_TB_CUT, w->first + w->count - 1);
 	if (!io->cut) {
 		io->cut = true;
+		io->whole = bio->bi_iter;
 		io->status = 0;
 		atomic_set(&io->pending, 1);
 	}
