@@ -175,6 +175,7 @@ int fclock_check_copy_length(struct fclock_target *t, struct fclock_volume *v)
 	struct dm_target *ti = t->ti;
 	const char *is;
 	u64 least = least_length(v, t->map, &is);
+	u64 all = fclock_volume_length(v);
 
 	fclock_assert_volumes_held();
 	if (ti->len < least && !(a->attached && ti->len == a->length)) {
@@ -184,6 +185,9 @@ int fclock_check_copy_length(struct fclock_target *t, struct fclock_volume *v)
 	}
 	/* what the table of a whole copy had to fit before there were longer tables */
 	if (fclock_check_whole_blocks(t, least))
+		return -EINVAL;
+	/* with this table the next copy is one of the whole volume */
+	if (ti->len >= all && fclock_check_whole_blocks(t, all))
 		return -EINVAL;
 	if (ti->len > v->planned) {
 		fclock_complain(ti, "length %llu is above the %llu sectors of fclock-origin's table",
