@@ -67,6 +67,20 @@ bool fclock_same_addr(const struct fclock_addr *a, const struct fclock_addr *b)
 	       ipv6_addr_equal(&a->in6.sin6_addr, &b->in6.sin6_addr);
 }
 
+/* Can a node have it? Of a link-local one no table can name the interface. */
+static bool is_host(const struct fclock_addr *addr, bool any)
+{
+	__be32 in4 = addr->in4.sin_addr.s_addr;
+	const struct in6_addr *in6 = &addr->in6.sin6_addr;
+
+	if (addr->sa.sa_family == AF_INET)
+		return !ipv4_is_multicast(in4) && !ipv4_is_lbcast(in4) &&
+		       (any || !ipv4_is_zeronet(in4));
+	return !ipv6_addr_is_multicast(in6) &&
+	       !(ipv6_addr_type(in6) & IPV6_ADDR_LINKLOCAL) &&
+	       (any || !ipv6_addr_any(in6));
+}
+
 static int parse_grain(struct dm_target *ti, const char *word,
 		       struct fclock_args *args)
 {
@@ -158,6 +172,12 @@ static int parse_listen(struct dm_target *ti, const char *word,
 		ti->error = "Invalid listen address";
 		return -EINVAL;
 	}
+	if (!is_host(&args->listen, true)) {
+		fclock_complain(ti, "listen %s is not an address that a node can have",
+				word);
+		ti->error = "Invalid listen address";
+		return -EINVAL;
+	}
 	args->has_listen = true;
 	return 0;
 }
@@ -184,6 +204,11 @@ static int parse_peer(struct dm_target *ti, const char *id, const char *word,
 	}
 	if (parse_addr(word, &peer->addr)) {
 		fclock_complain(ti, "peer %u: %s is not <ip>:<port> with a port from 1 to 65535",
+				node, word);
+		return -EINVAL;
+	}
+	if (!is_host(&peer->addr, false)) {
+		fclock_complain(ti, "peer %u: %s is not an address that a node can have",
 				node, word);
 		return -EINVAL;
 	}

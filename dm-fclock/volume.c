@@ -297,6 +297,59 @@ static int __check_present(struct dm_target *ti, struct fclock_volume *v)
 
 /* --------------------------------------------------------- the origin */
 
+static bool same_peers(const struct fclock_args *a, const struct fclock_args *b)
+{
+	unsigned int i;
+
+	if (a->nr_peers != b->nr_peers)
+		return false;
+	for (i = 0; i < a->nr_peers; i++)
+		if (a->peer[i].node != b->peer[i].node ||
+		    !fclock_same_addr(&a->peer[i].addr, &b->peer[i].addr))
+			return false;
+	return true;
+}
+
+static int __apply_peers(struct fclock_volume *v, const struct fclock_args *args)
+{
+	u64 added = args->peer_mask & ~v->applied.peer_mask;
+	int r;
+
+	lockdep_assert_held(&volumes_lock);
+	if (!v->transport || same_peers(args, &v->applied))
+		return 0;
+	if (added) {
+		r = fclock_core_add_peers(v->core, added);
+		if (r)
+			return r;
+	}
+	return fclock_transport_set_peers(v->transport, args->peer,
+					  args->nr_peers);
+}
+
+/* What a reload may change. */
+static int __apply_args(struct fclock_volume *v, const struct fclock_target *t)
+{
+	const struct fclock_args *args = &t->args;
+	unsigned long flags;
+	int r = 0;
+
+	lockdep_assert_held(&volumes_lock);
+	if (v->transport)
+		r = fclock_transport_set_key(v->transport, t->key);
+	if (!r)
+		r = __apply_peers(v, args);
+	if (r)
+		return r;
+	spin_lock_irqsave(&v->lock, flags);
+	fclock_core_set_timeout(v->core, args->trigger_timeout);
+	fclock_core_set_cache_limit(v->core, args->has_cache_limit ?
+				    args->cache_limit << 10 : ~0ull);
+	spin_unlock_irqrestore(&v->lock, flags);
+	v->applied = *args;
+	return 0;
+}
+
 /* A second table: a reload, or the origin comes back while copies live. */
 static int __check_reload(struct fclock_target *t, struct fclock_volume *v)
 {
@@ -417,6 +470,11 @@ int fclock_origin_open(struct fclock_target *t)
 	v = __find_volume(t->meta->bdev->bd_dev);
 	if (v) {
 		r = __check_present(t->ti, v) ?: __check_reload(t, v);
+		/* a copy may start the volume: not by a table that is gone */
+		if (!r && !v->started) {
+			t->ti->error = "Cannot make the parts of the volume";
+			r = __apply_args(v, t);
+		}
 	} else {
 		v = __new_volume(t);
 		if (IS_ERR(v)) {
@@ -632,59 +690,6 @@ void fclock_copy_close(struct fclock_target *t)
 }
 
 /* ------------------------------------------------------------- resume */
-
-static bool same_peers(const struct fclock_args *a, const struct fclock_args *b)
-{
-	unsigned int i;
-
-	if (a->nr_peers != b->nr_peers)
-		return false;
-	for (i = 0; i < a->nr_peers; i++)
-		if (a->peer[i].node != b->peer[i].node ||
-		    !fclock_same_addr(&a->peer[i].addr, &b->peer[i].addr))
-			return false;
-	return true;
-}
-
-static int __apply_peers(struct fclock_volume *v, const struct fclock_args *args)
-{
-	u64 added = args->peer_mask & ~v->applied.peer_mask;
-	int r;
-
-	lockdep_assert_held(&volumes_lock);
-	if (!v->transport || same_peers(args, &v->applied))
-		return 0;
-	if (added) {
-		r = fclock_core_add_peers(v->core, added);
-		if (r)
-			return r;
-	}
-	return fclock_transport_set_peers(v->transport, args->peer,
-					  args->nr_peers);
-}
-
-/* What a reload may change. */
-static int __apply_args(struct fclock_volume *v, const struct fclock_target *t)
-{
-	const struct fclock_args *args = &t->args;
-	unsigned long flags;
-	int r = 0;
-
-	lockdep_assert_held(&volumes_lock);
-	if (v->transport)
-		r = fclock_transport_set_key(v->transport, t->key);
-	if (!r)
-		r = __apply_peers(v, args);
-	if (r)
-		return r;
-	spin_lock_irqsave(&v->lock, flags);
-	fclock_core_set_timeout(v->core, args->trigger_timeout);
-	fclock_core_set_cache_limit(v->core, args->has_cache_limit ?
-				    args->cache_limit << 10 : ~0ull);
-	spin_unlock_irqrestore(&v->lock, flags);
-	v->applied = *args;
-	return 0;
-}
 
 static int __start(struct fclock_volume *v)
 {
