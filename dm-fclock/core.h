@@ -568,6 +568,7 @@ struct fclock_core {
 	u64 free_from;			/* grain behind the ends of all active copies */
 	u64 room;			/* longest volume that this node can run, sectors */
 	u64 told_room;			/* by which a primary may be taking this instance in */
+	bool told_joined;		/* its last wish was to be a participant: M may list it */
 	u64 copy_length[FCLOCK_MAX_SLOTS];	/* of the copies' tables, sectors */
 
 	u8 phase;			/* enum fclock_phase */

@@ -362,6 +362,17 @@ void fclock_core_super_read(struct fclock_core *core, int error,
 
 /* --------------------------------------------------------------- members lists */
 
+/*
+ * Left out by a list, this instance may not go on if M may list it, or name it as the primary:
+ * the others take it for gone, also when a later list has the node again.
+ */
+static void left_out(struct fclock_core *core)
+{
+	if (core->phase == FCLOCK_RUNNING || core->phase == FCLOCK_LEAVING ||
+	    core->told_joined || core->pri.tried)
+		fclock_begin_ending(core, "a members list left it out");
+}
+
 /**
  * fclock_members_adopt - a list came from the cluster manager, a peer or M
  * Return: 0; -ESTALE: older than the known one; -EEXIST: another list under its epoch.
@@ -378,10 +389,9 @@ int fclock_members_adopt(struct fclock_core *core, u64 epoch, u64 members)
 	core->members = members;
 	core->split_brain = false;
 	fclock_send_all(core, FCLOCK_SEND_PING);
-	if (!(members & fclock_node_bit(core->cfg.node)) &&
-	    (core->phase == FCLOCK_RUNNING || core->phase == FCLOCK_LEAVING ||
-	     core->pri.tried))
-		fclock_begin_ending(core, "a members list left it out");
+	if (!fclock_member(core, core->cfg.node))
+		left_out(core);
+	fclock_wish(core);	/* a member wishes to take part */
 	fclock_update_paths(core);
 	fclock_client_retry(core);
 	fclock_owner_retry(core);
@@ -497,6 +507,7 @@ static void reborn(struct fclock_core *core)
 	}
 	core->said_waiting = 0;
 	core->told_room = 0;
+	core->told_joined = false;
 	fclock_set_phase(core, FCLOCK_STARTING);
 	fclock_gate(core, 0);
 	fclock_client_retry(core);

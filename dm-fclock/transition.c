@@ -185,7 +185,10 @@ static void adopt_phase(struct fclock_core *core)
 {
 	bool listed = fclock_is_listed(core);
 
-	if (core->phase == FCLOCK_STARTING && listed)
+	if (core->phase == FCLOCK_STARTING && listed &&
+	    !fclock_member(core, core->cfg.node))
+		fclock_begin_ending(core, "a members list left it out");
+	else if (core->phase == FCLOCK_STARTING && listed)
 		fclock_set_phase(core, FCLOCK_RUNNING);
 	else if (core->phase == FCLOCK_RUNNING && !listed)
 		fclock_begin_ending(core, "it is no participant any more");
@@ -282,8 +285,9 @@ void fclock_wish(struct fclock_core *core)
 
 void fclock_wish_get(struct fclock_core *core, struct fclock_wire_ask *ask)
 {
-	bool joined = core->phase == FCLOCK_STARTING ||
-		      core->phase == FCLOCK_RUNNING;
+	bool joined = (core->phase == FCLOCK_STARTING ||
+		       core->phase == FCLOCK_RUNNING) &&
+		      fclock_member(core, core->cfg.node);
 	unsigned int s;
 
 	memset(ask, 0, sizeof(*ask));
@@ -296,6 +300,7 @@ void fclock_wish_get(struct fclock_core *core, struct fclock_wire_ask *ask)
 	ask->attached = cpu_to_le16(core->attached & ~core->too_short);
 	ask->length = cpu_to_le64(core->room);
 	core->told_room = core->room;
+	core->told_joined = joined;
 	ask->offline = cpu_to_le16(core->own.failing);
 	ask->complete = cpu_to_le16(fclock_owner_complete(core));
 	memcpy(ask->host, core->cfg.host, sizeof(ask->host));

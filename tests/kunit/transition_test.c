@@ -480,6 +480,97 @@ static void named_and_waits(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->written.primary, 2);
 }
 
+/* What node 1 hears of this node's wish: 0: nothing, 1: to be no participant, 2: to be one. */
+static unsigned int wished(struct rig *rig)
+{
+	const struct fclock_wire_ask *ask = rig_payload(rig);
+	unsigned int wish = 0;
+	int n;
+
+	for (;;) {
+		rig_do(rig, n = fclock_core_next_frame(rig->core, 1, rig->frame));
+		if (!n || fclock_wire_decode_header(rig->frame, &rig->msg))
+			return wish;
+		if (rig->msg.type == FCLOCK_ASK && ask->kind == FCLOCK_ASK_WISH)
+			wish = ask->flags & FCLOCK_WISH_JOINED ? 2 : 1;
+	}
+}
+
+/* A starting node that is connected to the primary; its wish waits to be sent. */
+static struct rig *joins(struct kunit *test)
+{
+	struct rig *rig = test->priv;
+
+	rig_make_super(rig, 1);
+	rig->sb.part[1].instance = 0;
+	rig->state = 5;
+	rig_do(rig, fclock_core_start(rig->core));
+	sees_m(rig);
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 1));
+	sees_m(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_STARTING);
+	return rig;
+}
+
+/* The superblock that takes this instance in, by an older members list. */
+static void resume_with_2(struct rig *rig)
+{
+	rig->sb.epoch = 4;
+	rig->sb.members = 7;
+	rig->sb.part[1].instance = rig->core->instance;
+	resume(rig, 6, FCLOCK_RESUME);
+}
+
+/*
+ * A starting node was left out, and then a primary that had not heard of it takes it in: for all
+ * who have heard it is gone, so it has no part in anything.
+ */
+static void listed_but_left_out(struct kunit *test)
+{
+	struct rig *rig = joins(test);
+	u64 instance = rig->core->instance;
+
+	rig_do(rig, fclock_core_members(rig->core, 5, 5));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_STARTING);
+	resume_with_2(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_ENDING);
+	rig_gated(rig);
+	while (rig->core->reading)
+		rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_STARTING);
+	KUNIT_EXPECT_NE(test, rig->core->instance, instance);
+	/* the next one wishes nothing before a list has it */
+	KUNIT_ASSERT_EQ(test, 0, rig_link(rig, 1));
+	KUNIT_EXPECT_EQ(test, wished(rig), 1);
+	instance = rig->core->instance;
+	rig_do(rig, fclock_core_members(rig->core, 6, 4));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_STARTING);
+	rig_do(rig, fclock_core_members(rig->core, 7, 7));
+	KUNIT_EXPECT_EQ(test, wished(rig), 2);
+	KUNIT_EXPECT_EQ(test, rig->core->instance, instance);
+}
+
+/*
+ * It had told its wish, so M may list it, or name it as the one that follows, when the list comes:
+ * it must not be the same instance when a later list has it again.
+ */
+static void wished_and_left_out(struct kunit *test)
+{
+	struct rig *rig = joins(test);
+	u64 instance = rig->core->instance;
+
+	KUNIT_EXPECT_EQ(test, wished(rig), 2);
+	rig_do(rig, fclock_core_members(rig->core, 5, 5));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_ENDING);
+	resume_with_2(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_ENDING);
+	rig_gated(rig);
+	while (rig->core->reading)
+		rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_STARTING);
+	KUNIT_EXPECT_NE(test, rig->core->instance, instance);
+}
+
 /* Somebody else has written: M is read again at once, and has not failed. */
 static void role_was_taken(struct kunit *test)
 {
@@ -1946,6 +2037,8 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(role_cannot_be_written),
 	KUNIT_CASE(left_out_and_named),
 	KUNIT_CASE(named_and_waits),
+	KUNIT_CASE(listed_but_left_out),
+	KUNIT_CASE(wished_and_left_out),
 	KUNIT_CASE(role_was_taken),
 	KUNIT_CASE(who_is_gone),
 	KUNIT_CASE(hello_refused),
