@@ -291,6 +291,7 @@ bool fclock_drained(struct fclock_core *core);
 void fclock_adopt(struct fclock_core *core, const struct fclock_super *sb,
 		  bool ends_locks);
 void fclock_gate(struct fclock_core *core, u32 closed);
+struct fclock_peer *fclock_linked_primary(struct fclock_core *core);
 void fclock_wish(struct fclock_core *core);
 void fclock_wish_get(struct fclock_core *core, struct fclock_wire_ask *ask);
 void fclock_asks_kick(struct fclock_core *core);

@@ -56,6 +56,7 @@ static void link_up(struct fclock_core *core, struct fclock_peer *peer,
 	fclock_owner_link_up(core, peer);
 	fclock_wish(core);
 	fclock_asks_kick(core);
+	fclock_check_ended(core);	/* BYE can be said */
 	fclock_members_news(core);
 	fclock_say_cut_off(core);
 	core->ops->event(core, FCLOCK_EVENT_STATE, 0);

@@ -514,13 +514,23 @@ static void reborn(struct fclock_core *core)
 	fclock_members_news(core);
 }
 
+/*
+ * By what is known here, or by a view that takes this instance in: the primary had its wish, and
+ * what became of that is not heard while the link is down. Once the link is up, BYE undoes it.
+ */
+static bool may_be_listed(struct fclock_core *core)
+{
+	return fclock_is_listed(core) ||
+	       (core->told_joined && !fclock_linked_primary(core));
+}
+
 static bool left_done(struct fclock_core *core)
 {
 	if (core->pri.writing || core->reading || !fclock_drained(core))
 		return false;
 	if (core->leave_now)
 		return true;
-	return !fclock_is_listed(core) && core->pri.phase == FCLOCK_PRI_IDLE;
+	return !may_be_listed(core) && core->pri.phase == FCLOCK_PRI_IDLE;
 }
 
 /* Has what an ending or leaving instance waits for come about? */

@@ -262,7 +262,8 @@ void fclock_adopt(struct fclock_core *core, const struct fclock_super *sb,
 
 /* --------------------------------------------------------------------- wishes */
 
-static struct fclock_peer *primary_link(struct fclock_core *core)
+/* The primary, while its link is up. */
+struct fclock_peer *fclock_linked_primary(struct fclock_core *core)
 {
 	struct fclock_peer *peer = &core->peer[core->sb.primary];
 
@@ -276,7 +277,7 @@ static struct fclock_peer *primary_link(struct fclock_core *core)
 /* What this node wants has changed, or the primary may not know it. */
 void fclock_wish(struct fclock_core *core)
 {
-	struct fclock_peer *peer = primary_link(core);
+	struct fclock_peer *peer = fclock_linked_primary(core);
 
 	if (peer && core->started && core->phase != FCLOCK_LEFT &&
 	    core->phase != FCLOCK_ENDING)
@@ -321,7 +322,7 @@ static void ask_end(struct fclock_core *core, struct fclock_ask *ask, int error,
 /* The first ask is at the primary, always; the others wait for its answer. */
 void fclock_asks_kick(struct fclock_core *core)
 {
-	struct fclock_peer *peer = primary_link(core);
+	struct fclock_peer *peer = fclock_linked_primary(core);
 	struct fclock_ask *ask;
 
 	while (!list_empty(&core->asks)) {
@@ -379,7 +380,7 @@ void fclock_core_ask(struct fclock_core *core, struct fclock_ask *ask)
 
 void fclock_core_ask_cancel(struct fclock_core *core, struct fclock_ask *ask)
 {
-	struct fclock_peer *peer = primary_link(core);
+	struct fclock_peer *peer = fclock_linked_primary(core);
 
 	lockdep_assert_held(core->lock);
 

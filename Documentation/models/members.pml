@@ -29,8 +29,9 @@
  * may be taking the role by one of those: told[] is the word that it is not.)
  *
  * Left out: nodes that are left out while they run, so ENDING and reborn() are hardly
- * met; writes of M that fail, time-outs of PREPARE, triggers (transition.pml); the
- * end of RESUMING by its deadline; more than two nodes; owners, slots.
+ * met; nodes that leave before they take part; writes of M that fail, time-outs of
+ * PREPARE, triggers (transition.pml); the end of RESUMING by its deadline; more than two
+ * nodes; owners, slots.
  *
  * `calm` ends faults and what administrators do. When then nothing can happen any
  * more and both nodes are up, both take part. Is only one up, the manager

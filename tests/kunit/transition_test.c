@@ -571,6 +571,46 @@ static void wished_and_left_out(struct kunit *test)
 	KUNIT_EXPECT_NE(test, rig->core->instance, instance);
 }
 
+/*
+ * It leaves while it is taken in, and the link is down: the view that lists it may be on its way to
+ * M, and without BYE everybody would wait for it. So it stays until BYE can be said.
+ */
+static void leaves_while_joining(struct kunit *test)
+{
+	struct rig *rig = joins(test);
+
+	KUNIT_EXPECT_EQ(test, wished(rig), 2);
+	rig_cut(rig, 1);
+	rig_do(rig, fclock_core_leave(rig->core));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEAVING);
+	rig_time(rig, FCLOCK_RETRY_MS);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEAVING);
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 1));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEFT);
+	KUNIT_EXPECT_TRUE(test, rig->events & FCLOCK_EVENT_ENDED);
+	KUNIT_EXPECT_TRUE(test, rig->core->peer[1].pending & BIT(FCLOCK_SEND_BYE));
+	KUNIT_EXPECT_EQ(test, wished(rig), 1);
+	KUNIT_EXPECT_EQ(test, rig->msg.type, FCLOCK_BYE);
+}
+
+/* Who told no wish is listed nowhere, and who has waited long enough goes. */
+static void leaves_before_it_joins(struct kunit *test)
+{
+	struct rig *rig = joins(test);
+
+	rig_cut(rig, 1);
+	rig_do(rig, fclock_core_leave(rig->core));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEFT);
+	rig_exit(test);
+	KUNIT_ASSERT_EQ(test, 0, rig_init(test, 2));
+	rig = joins(test);
+	KUNIT_EXPECT_EQ(test, wished(rig), 2);
+	rig_cut(rig, 1);
+	rig_do(rig, fclock_core_leave(rig->core));
+	rig_do(rig, fclock_core_leave_now(rig->core));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEFT);
+}
+
 /* Somebody else has written: M is read again at once, and has not failed. */
 static void role_was_taken(struct kunit *test)
 {
@@ -2039,6 +2079,8 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(named_and_waits),
 	KUNIT_CASE(listed_but_left_out),
 	KUNIT_CASE(wished_and_left_out),
+	KUNIT_CASE(leaves_while_joining),
+	KUNIT_CASE(leaves_before_it_joins),
 	KUNIT_CASE(role_was_taken),
 	KUNIT_CASE(who_is_gone),
 	KUNIT_CASE(hello_refused),
