@@ -235,6 +235,14 @@ void fclock_adopt(struct fclock_core *core, const struct fclock_super *sb,
 	say_owners(core);
 	if (core->sb.epoch > core->epoch)
 		fclock_members_adopt(core, core->sb.epoch, core->sb.members);
+	/*
+	 * Numbers of attempts of this node that failed end here: who wrote @sb had the role only
+	 * when no write of this node could follow, and looked at M before it wrote, so none of
+	 * them stands there above @sb. Kept, they would make a PREPARE of this node far above
+	 * all that is on M, and who heard it would ignore the next primary for that long.
+	 */
+	if (sb->primary_instance != core->instance)
+		core->pri.number = sb->state;
 	if (primary_changed) {
 		fclock_asks_lost(core, "the primary changed");
 		if (core->old.primary_instance == core->instance)

@@ -264,6 +264,7 @@ inline adopt(i, st, p0, p1, pri, pin, e)
 		s_pri[i] = pri;
 		s_inst[i] = pin;
 		s_ep[i] = e;
+		num[i] = (pri == i && pin == inst[i] -> num[i] : st);
 		top[i] = (st > top[i] -> st : top[i]);
 		prep[i] = 0;
 		said[i] = false;

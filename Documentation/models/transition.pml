@@ -173,6 +173,7 @@ inline adopt(who, ns, ng, np)
 		sb_state[who] = ns;
 		sb_gen[who] = ng;
 		sb_pri[who] = np;
+		num[who] = (np != who -> ns : num[who]);
 		prep[who] = 0;
 		said[who] = false
 	:: else

@@ -1813,6 +1813,56 @@ static void joiner_follows(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEFT);
 }
 
+/*
+ * Each attempt to take the role that failed has raised the number. It must not be that of this
+ * node's transitions later on: a PREPARE so far above what M has would keep whoever heard it from
+ * the next primary, as many seconds as there were attempts.
+ */
+static void takes_no_number_along(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+	unsigned int i;
+
+	KUNIT_EXPECT_EQ(test, 0, rig_says(rig, 1, FCLOCK_BYE, 0, 0));
+	for (i = 1; i <= 5; i++) {
+		sees_m(rig);
+		KUNIT_ASSERT_EQ(test, rig->writes, i);
+		super_written(rig, -EIO);
+		rig_time(rig, FCLOCK_RETRY_MS);
+	}
+	KUNIT_EXPECT_EQ(test, rig->core->pri.number, 10);
+	sees_m(rig);
+	super_written(rig, -EIO);
+	/* node 3 takes the role; this one comes back, and gets it handed over */
+	rig_do(rig, fclock_core_members(rig->core, 1, 4));
+	rig_gated(rig);
+	KUNIT_ASSERT_EQ(test, rig->core->phase, FCLOCK_STARTING);
+	rig->sb.state = 6;
+	rig->sb.primary = 3;
+	rig->sb.primary_instance = RIG_PEER(3);
+	rig->sb.part[0].instance = 0;
+	rig->sb.part[1].instance = 0;
+	rig->sb.owners = 4;
+	rig_do(rig, fclock_core_members(rig->core, 2, 6));
+	sees_m(rig);
+	rig->state = 6;
+	KUNIT_ASSERT_EQ(test, 0, rig_link(rig, 3));
+	while (rig->core->reading)
+		rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	rig->sb.state = 7;
+	rig->sb.part[1].instance = rig->core->instance;
+	KUNIT_EXPECT_EQ(test, 0, rig_super(rig, 3, FCLOCK_RESUME));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_RUNNING);
+	rig->sb.state = 8;
+	rig->sb.primary = 2;
+	rig->sb.primary_instance = rig->core->instance;
+	KUNIT_EXPECT_EQ(test, 0, rig_super(rig, 3, FCLOCK_RESUME));
+	KUNIT_EXPECT_TRUE(test, fclock_is_primary(rig->core));
+	/* that list stands not yet on M: a view is due */
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_PREPARING);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.number, rig->core->sb.state + 1);
+}
+
 /* It has left, has said so, and nothing more comes from it. */
 static void left_for_good(struct rig *rig, unsigned int writes)
 {
@@ -2082,6 +2132,7 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(leaves_while_joining),
 	KUNIT_CASE(leaves_before_it_joins),
 	KUNIT_CASE(role_was_taken),
+	KUNIT_CASE(takes_no_number_along),
 	KUNIT_CASE(who_is_gone),
 	KUNIT_CASE(hello_refused),
 	KUNIT_CASE(list_with_refusal),
