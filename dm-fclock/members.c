@@ -108,7 +108,13 @@ static unsigned int role_of(struct fclock_core *core,
 
 /*
  * By @sb this very instance has the role, though it was never told: the former primary
- * died after the write, or this node's own write was reported as failed.
+ * gave it away and could not say so, or this node's own write was reported as failed.
+ *
+ * Nobody has to be gone for that. Only two write a superblock that names this instance: itself,
+ * and a primary that leaves, by its last view. That one writes no other after it, whether
+ * the write succeeds (then it knows another primary), fails (primary_gave_away()), is overtaken by
+ * the next superblock, or the instance stops meanwhile. As @sb was read from M nothing older is
+ * under way either: a node writes one superblock at a time, and until the device has ended it.
  */
 static bool names_this(struct fclock_core *core, const struct fclock_super *sb)
 {
@@ -142,7 +148,7 @@ static bool may_take(struct fclock_core *core, const struct fclock_super *sb)
 	if (core->split_brain || !fclock_member(core, core->cfg.node))
 		return false;
 	if (names_this(core, sb))
-		return !core->have_sb || primary_gone(core, &core->sb);
+		return !fclock_is_primary(core);
 	if (role_of(core, sb) != core->cfg.node)
 		return false;
 	if (sb && listed_alive(core, sb))
@@ -156,9 +162,6 @@ static void say_waiting(struct fclock_core *core, const struct fclock_super *sb)
 	unsigned int node;
 	u64 key;
 
-	/* named by one that may be alive and has not said so: as may_take() */
-	if (names_this(core, sb) && core->have_sb)
-		sb = &core->sb;
 	node = sb && !primary_gone(core, sb) ? sb->primary : role_of(core, sb);
 	key = ((u64)node << 32) | core->phase | BIT(16);
 	if (core->said_waiting == key || !node)
@@ -179,7 +182,19 @@ static void say_waiting(struct fclock_core *core, const struct fclock_super *sb)
 			   (unsigned long long)(sb ? sb->epoch : 0));
 }
 
-/* A starting node, and one whose primary is gone, looks at M again and again. */
+/*
+ * What the pending PREPARE came to is not heard from the primary while its link is down: perhaps
+ * it has given the role to this node, is off since then, and nobody will ever tell.
+ */
+static bool may_be_untold(struct fclock_core *core)
+{
+	return core->prep.number && !fclock_linked_primary(core);
+}
+
+/*
+ * A starting node, one whose primary is gone, and one that may have the role, looks at M again
+ * and again.
+ */
 bool fclock_reads_wanted(struct fclock_core *core)
 {
 	if (!core->started || core->prep.number == ~0ULL)
@@ -192,7 +207,8 @@ bool fclock_reads_wanted(struct fclock_core *core)
 	if (core->said_length > core->room)
 		return true;
 	/* or until M can be read again */
-	return core->md_error || primary_gone(core, &core->sb);
+	return core->md_error || may_be_untold(core) ||
+	       primary_gone(core, &core->sb);
 }
 
 void fclock_set_md_error(struct fclock_core *core, bool error)
@@ -268,8 +284,12 @@ static void super_seen(struct fclock_core *core, const struct fclock_super *sb)
 			   (unsigned long long)sb->epoch);
 		fclock_members_disputed(core);
 	}
-	/* struck, and who did it has gone since: nobody will tell */
+	/*
+	 * Struck, and who did it has gone since: nobody will tell. But one that leaves was
+	 * struck by its own wish, perhaps in a write that was reported as failed.
+	 */
 	if (sb->state > core->sb.state && fclock_is_listed(core) &&
+	    (core->phase == FCLOCK_RUNNING || primary_gone(core, &core->sb)) &&
 	    !fclock_is_primary(core) && !names_this(core, sb) &&
 	    fclock_listed_instance(sb, core->cfg.node) != core->instance)
 		fclock_begin_ending(core, "the metadata device does not list it any more");
@@ -560,13 +580,25 @@ void fclock_core_leave(struct fclock_core *core)
 	fclock_settle(core);
 }
 
+/* What others may still believe of an instance that goes. */
+static void say_leaves_now(struct fclock_core *core)
+{
+	if (may_be_listed(core))
+		fclock_say(core, "leaves without the others' word: it may stay listed");
+	else if (core->pri.phase == FCLOCK_PRI_RESUMING && core->sb.primary)
+		fclock_say(core, "leaves, and node %u may not have heard that it is the primary",
+			   core->sb.primary);
+	else
+		fclock_say(core, "leaves as soon as nothing is under way here");
+}
+
 void fclock_core_leave_now(struct fclock_core *core)
 {
 	lockdep_assert_held(core->lock);
 
 	if (core->phase == FCLOCK_LEFT)
 		return;
-	fclock_say(core, "leaves without the others' word: it stays listed");
+	say_leaves_now(core);
 	core->leave_now = true;
 	fclock_stop_all(core);
 	fclock_check_ended(core);

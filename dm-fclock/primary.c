@@ -413,11 +413,18 @@ void fclock_primary_written(struct fclock_core *core, int error)
 	u8 phase = core->pri.phase;
 
 	core->pri.writing = false;
-	if (core->prep.number == ~0ULL) {	/* this instance does nothing new */
+	/*
+	 * This instance does nothing new. Or the role went to another node before the end of
+	 * the write was known here: who saw on M that it is named has not waited to be told.
+	 */
+	if (core->prep.number == ~0ULL || phase == FCLOCK_PRI_IDLE) {
 		core->pri.phase = FCLOCK_PRI_IDLE;
 		fclock_check_ended(core);
 		return;
 	}
+	/* told that it is the primary while it took the role: as after any write that failed */
+	if (phase == FCLOCK_PRI_TAKING && error && fclock_is_primary(core))
+		phase = FCLOCK_PRI_WRITING;
 	if (phase == FCLOCK_PRI_TAKING)
 		primary_taken(core, error);
 	else if (error == -ESTALE)

@@ -35,7 +35,8 @@
  *
  * `calm` ends faults and what administrators do. When then nothing can happen any
  * more and both nodes are up, both take part. Is only one up, the manager
- * leaves the other one out, and then that one takes part.
+ * leaves the other one out, and then that one takes part. Before that already, if M
+ * names it and lists nobody else.
  *
  * Invariant 6 of protocol.rst (nobody is struck who does I/O, none does I/O who is
  * not listed on M); no write of the superblock undoes another's; BYE only when all has
@@ -136,9 +137,15 @@ hidden byte b;
 #define takes_part(i) (phase[i] == RUNNING || phase[i] == LEAVING)
 #define works(i) (phase[i] != OFF && phase[i] != LEFT)
 
+/* may_be_untold() */
+#ifdef BUG_NO_LOOK
+#define untold(i) false
+#else
+#define untold(i) (prep[i] && s_pri[i] == o(i) && !(linked && k_inst[i] == s_inst[i]))
+#endif
 #define reads_wanted(i) (works(i) && prep[i] != ENDS && \
 	((phase[i] == STARTING && !is_primary(i)) || \
-	 (takes_part(i) && s_primary_gone(i))))
+	 (takes_part(i) && (untold(i) || s_primary_gone(i)))))
 
 /* Case (c): nodes of M's list that no newer one left out. */
 #define candidate(i, n) (in(r_ep[i], n) && in(ep[i], n))
@@ -155,7 +162,7 @@ inline may_take(i)
 	if
 	:: !in(ep[i], i) -> b = false
 	:: in(ep[i], i) && r_state[i] && names_this(i) ->
-		b = !s_state[i] || s_primary_gone(i)
+		b = !is_primary(i)
 	:: else ->
 		if
 		:: r_state[i] && !r_primary_gone(i) -> b = false
@@ -493,7 +500,7 @@ inline written(i)
 	writing[i] = false;
 	base[i] = 0;
 	if
-	:: prep[i] == ENDS -> ph[i] = IDLE
+	:: prep[i] == ENDS || ph[i] == IDLE -> ph[i] = IDLE
 	:: else ->
 		ph[i] = (ph[i] == WRITING -> RESUMING : IDLE);
 		adopt(i, n_state[i], n_p[at(i, 0)], n_p[at(i, 1)], n_pri[i], n_inst[i],
@@ -726,6 +733,8 @@ end:	do
 	(phase[i] == RUNNING && s_state[i] == m_state && m_p[i] == inst[i] && !prep[i] && \
 	 ph[i] == IDLE && powered[m_pri % 2] && m_inst == inst[m_pri % 2]))
 
+#define alone(i) (m_pri == (i) && powered[i] && m_inst == inst[i] && !m_p[o(i)])
+
 init {
 	d_step {
 #if !FRESH
@@ -765,6 +774,7 @@ init {
 	}
 	calm = true;
 	timeout;
+	assert((!alone(0) || at_rest(0)) && (!alone(1) || at_rest(1)) || !calm);
 	if
 	:: !powered[0] && !powered[1]
 	:: powered[0] && powered[1] && in(newest, 0) && in(newest, 1) ->

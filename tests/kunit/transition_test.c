@@ -437,6 +437,11 @@ static void left_out_and_named(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->core->instance, instance);
 }
 
+static void super_written(struct rig *rig, int error)
+{
+	rig_do(rig, fclock_core_super_written(rig->core, error));
+}
+
 /* M is read, and again where there was news meanwhile. */
 static void sees_m(struct rig *rig)
 {
@@ -445,11 +450,22 @@ static void sees_m(struct rig *rig)
 		rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
 }
 
+/* M names this very instance: it was handed the role by a node that it does not list. */
+static void names_node_2(struct rig *rig)
+{
+	rig->sb.state++;
+	rig->sb.primary = 2;
+	rig->sb.primary_instance = rig->core->instance;
+	rig->sb.part[0].instance = 0;
+	rig->sb.part[1].instance = rig->core->instance;
+	rig->sb.owners = 6;
+}
+
 /*
- * M names a starting node, and the one that named it was never heard of again: as long as that
- * one may be alive it is waited for, and the log says so.
+ * A starting node waits for the primary that M names, and the log says so; when M names the
+ * node itself, it need not be told: who named it writes no more.
  */
-static void named_and_waits(struct kunit *test)
+static void named_and_starts(struct kunit *test)
 {
 	struct rig *rig = test->priv;
 
@@ -461,20 +477,17 @@ static void named_and_waits(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, rig_link(rig, 1));
 	sees_m(rig);
 	KUNIT_EXPECT_EQ(test, rig->core->said_waiting >> 32, 1);
-	rig->core->said_waiting = 0;
-	rig->sb.state = 6;
-	rig->sb.primary = 2;
-	rig->sb.primary_instance = rig->core->instance;
-	rig->sb.part[0].instance = 0;
-	rig->sb.part[1].instance = rig->core->instance;
+	/* left out, it takes nothing */
+	rig_do(rig, fclock_core_members(rig->core, 1, 5));
+	sees_m(rig);
+	names_node_2(rig);
 	rig_time(rig, FCLOCK_RETRY_MS);
 	sees_m(rig);
 	KUNIT_EXPECT_EQ(test, rig->core->sb.state, 5);
 	KUNIT_EXPECT_EQ(test, rig->writes, 0);
-	KUNIT_EXPECT_EQ(test, rig->core->said_waiting >> 32, 1);
-	/* a list without it, although M does not list it any more */
-	rig_do(rig, fclock_core_members(rig->core, 1, 6));
+	rig_do(rig, fclock_core_members(rig->core, 2, 7));
 	sees_m(rig);
+	KUNIT_EXPECT_FALSE(test, fclock_gone(rig->core, &rig->core->sb, 1));
 	KUNIT_ASSERT_EQ(test, rig->writes, 1);
 	KUNIT_EXPECT_EQ(test, rig->written.state, 7);
 	KUNIT_EXPECT_EQ(test, rig->written.primary, 2);
@@ -608,6 +621,127 @@ static void leaves_before_it_joins(struct kunit *test)
 	rig_cut(rig, 1);
 	rig_do(rig, fclock_core_leave(rig->core));
 	rig_do(rig, fclock_core_leave_now(rig->core));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEFT);
+}
+
+static void ping_state(struct rig *rig, unsigned int node, u64 state)
+{
+	struct fclock_wire_ping *ping = (void *)rig->out;
+
+	rig->state = state;
+	memset(ping, 0, sizeof(*ping));
+	rig_says(rig, node, FCLOCK_PING, 0, sizeof(*ping));
+}
+
+/* PREPARE of view 6 and PREPARED, then the link to the primary is cut, and node 3 is in state 6. */
+static struct rig *prepared_and_cut(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+	unsigned int reads = rig->reads;
+
+	rig_prepare(rig, 1, 6, FCLOCK_VIEW, 0);
+	KUNIT_EXPECT_EQ(test, prepared(rig), 6);
+	rig_time(rig, FCLOCK_RETRY_MS);
+	KUNIT_EXPECT_EQ(test, rig->reads, reads);	/* it will hear */
+	rig_cut(rig, 1);
+	ping_state(rig, 3, 6);
+	KUNIT_EXPECT_EQ(test, rig->reads, reads + 1);
+	return rig;
+}
+
+/*
+ * The primary leaves, its RESUME does not get through, and nothing that is heard here says that
+ * it has gone: whose the role is stands on M.
+ */
+static void successor_never_told(struct kunit *test)
+{
+	struct rig *rig = prepared_and_cut(test);
+	unsigned int i, reads;
+
+	/* as yet, or for ever, M has what is known here: it looks again, and only that */
+	for (i = 0; i < 3; i++) {
+		sees_m(rig);
+		reads = rig->reads;
+		rig_time(rig, FCLOCK_RETRY_MS);
+		KUNIT_EXPECT_EQ(test, rig->reads, reads + 1);
+	}
+	/* a view that keeps the primary is the primary's to tell */
+	rig->sb.state = 6;
+	sees_m(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.state, 5);
+	KUNIT_EXPECT_EQ(test, rig->writes, 0);
+	rig->sb.state = 5;
+	names_node_2(rig);
+	rig_time(rig, FCLOCK_RETRY_MS);
+	sees_m(rig);
+	KUNIT_EXPECT_FALSE(test, fclock_gone(rig->core, &rig->core->sb, 1));
+	KUNIT_ASSERT_EQ(test, rig->writes, 1);
+	KUNIT_EXPECT_EQ(test, rig->written.state, 7);
+	KUNIT_EXPECT_EQ(test, rig->written.primary, 2);
+	rig_silence(rig, 3);
+	super_written(rig, 0);
+	KUNIT_EXPECT_TRUE(test, fclock_is_primary(rig->core));
+	KUNIT_EXPECT_EQ(test, rig->core->sb.state, 7);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 3), FCLOCK_ABORT);
+	/* nothing more to look for */
+	reads = rig->reads;
+	rig_time(rig, FCLOCK_RETRY_MS);
+	KUNIT_EXPECT_EQ(test, rig->reads, reads);
+}
+
+/*
+ * The RESUME comes after all, while the successor takes the role, and its write fails: it is
+ * the primary, so what may stand on M is followed by a newer superblock.
+ */
+static void told_while_it_takes(struct kunit *test)
+{
+	struct rig *rig = prepared_and_cut(test);
+
+	names_node_2(rig);
+	sees_m(rig);
+	KUNIT_ASSERT_EQ(test, rig->writes, 1);
+	rig->state = 6;
+	KUNIT_ASSERT_EQ(test, 0, rig_link(rig, 1));
+	KUNIT_EXPECT_EQ(test, 0, rig_super(rig, 1, FCLOCK_RESUME));
+	KUNIT_EXPECT_TRUE(test, fclock_is_primary(rig->core));
+	KUNIT_EXPECT_EQ(test, rig->writes, 1);
+	super_written(rig, -EIO);
+	KUNIT_ASSERT_EQ(test, rig->writes, 2);
+	KUNIT_EXPECT_EQ(test, rig->written.state, 8);
+	KUNIT_EXPECT_EQ(test, rig->written.primary_instance, rig->core->instance);
+	super_written(rig, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.state, 8);
+	KUNIT_EXPECT_NE(test, state_of(rig), FCLOCK_VOLUME_FAILED);
+	/* whose the role is: nothing to take from itself while M cannot be read */
+	rig->core->md_error = true;
+	rig_time(rig, FCLOCK_RETRY_MS);
+	rig->sb = rig->core->sb;
+	sees_m(rig);
+	KUNIT_EXPECT_NE(test, rig->core->pri.phase, FCLOCK_PRI_TAKING);
+}
+
+/*
+ * A node that leaves, and does not hear what became of that: M does not list it, but the write
+ * may have been reported as failed. It waits for the primary as long as it waits at all.
+ */
+static void leaves_unheard(struct kunit *test)
+{
+	struct rig *rig = participant(test);
+
+	rig_do(rig, fclock_core_leave(rig->core));
+	rig_prepare(rig, 1, 6, FCLOCK_VIEW, 0);
+	KUNIT_EXPECT_EQ(test, prepared(rig), 6);
+	rig_cut(rig, 1);
+	rig_time(rig, FCLOCK_RETRY_MS);
+	rig->sb.state = 6;
+	rig->sb.part[1].instance = 0;
+	sees_m(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEAVING);
+	/* whoever follows writes no newer superblock with the old content */
+	rig_time(rig, FCLOCK_RETRY_MS);
+	rig_do(rig, fclock_core_members(rig->core, 1, 6));
+	sees_m(rig);
+	rig_gated(rig);
 	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEFT);
 }
 
@@ -862,11 +996,6 @@ static void other_volume_at_start(struct kunit *test)
 }
 
 /* ------------------------------------------------------------ the primary */
-
-static void super_written(struct rig *rig, int error)
-{
-	rig_do(rig, fclock_core_super_written(rig->core, error));
-}
 
 /* Struck while it was cut off, by a primary that has gone: M says so. */
 static void struck_unheard(struct kunit *test)
@@ -1781,28 +1910,77 @@ static void successor_cut_off(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEFT);
 }
 
-/* It goes in the view in which its successor joins: that one was never prepared. */
-static void joiner_follows(struct kunit *test)
+#ifndef __KERNEL__
+static const char *said_leaves;
+
+static void hear_leaves(int level, const char *line)
 {
-	struct rig *rig = test->priv;
-	struct fclock_wire_ping *ping;
+	static char kept[256];
+
+	(void)level;
+	if (!strstr(line, "leaves"))
+		return;
+	strscpy(kept, line, sizeof(kept));
+	said_leaves = kept;
+}
+
+/* Who goes after it waited long enough says what the others may believe of it, and no more. */
+static void says_how_it_leaves(struct kunit *test)
+{
+	struct rig *rig = prepared_and_cut(test);
+	u64 n;
+
+	shim_log_hook = hear_leaves;
+	said_leaves = "";
+	rig_do(rig, fclock_core_leave(rig->core));
+	rig_do(rig, fclock_core_leave_now(rig->core));
+	KUNIT_EXPECT_TRUE(test, strstr(said_leaves, "it may stay listed"));
+	/* M lists a primary that hands over no more: its successor may not know */
+	rig = primary(test);
+	rig_do(rig, fclock_core_leave(rig->core));
+	n = rig->core->pri.number;
+	says_prepared(rig, 2, n);
+	says_prepared(rig, 3, n);
+	rig_cut(rig, 2);
+	super_written(rig, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEAVING);
+	said_leaves = "";
+	rig_do(rig, fclock_core_leave_now(rig->core));
+	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEFT);
+	KUNIT_EXPECT_FALSE(test, strstr(said_leaves, "listed"));
+	KUNIT_EXPECT_TRUE(test, strstr(said_leaves, "node 2 may not have heard"));
+	shim_log_hook = NULL;
+}
+#endif
+
+/* It goes in the view in which its successor joins: that one was never prepared. */
+static struct rig *hands_to_joiner(struct kunit *test)
+{
+	struct rig *rig;
 
 	rig_exit(test);
 	KUNIT_ASSERT_EQ(test, 0, rig_init(test, 1));
 	rig = test->priv;
-	ping = (void *)rig->out;
 	rig_do(rig, fclock_core_start(rig->core));
 	rig_do(rig, fclock_core_super_read(rig->core, -ENODATA, &rig->sb));
 	super_written(rig, 0);
-	KUNIT_ASSERT_EQ(test, rig->writes, 2);		/* its own join */
-	KUNIT_ASSERT_EQ(test, 0, rig_link(rig, 2));
+	KUNIT_EXPECT_EQ(test, rig->writes, 2);		/* its own join */
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 2));
 	wish_as(rig, 2, true, 0, 0);
 	rig_do(rig, fclock_core_leave(rig->core));
 	super_written(rig, 0);
 	rig_do(rig, fclock_core_owner_started(rig->core, 0));
-	KUNIT_ASSERT_EQ(test, rig->writes, 3);
+	KUNIT_EXPECT_EQ(test, rig->writes, 3);
 	KUNIT_EXPECT_EQ(test, rig->written.part[0].instance, 0);
 	KUNIT_EXPECT_EQ(test, rig->written.primary_instance, RIG_PEER(2));
+	return rig;
+}
+
+static void joiner_follows(struct kunit *test)
+{
+	struct rig *rig = hands_to_joiner(test);
+	struct fclock_wire_ping *ping = (void *)rig->out;
+
 	rig_silence(rig, 2);
 	super_written(rig, 0);
 	KUNIT_EXPECT_EQ(test, rig_hears(rig, 2), FCLOCK_RESUME);
@@ -1861,6 +2039,35 @@ static void takes_no_number_along(struct kunit *test)
 	/* that list stands not yet on M: a view is due */
 	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_PREPARING);
 	KUNIT_EXPECT_EQ(test, rig->core->pri.number, rig->core->sb.state + 1);
+}
+
+/*
+ * The joiner sees on M that it follows before the end of that write is known to who wrote it, and
+ * leaves at once: nothing more is written, not even where the write is said to have failed.
+ */
+static void role_gone_while_writing(struct kunit *test)
+{
+	static const int errors[] = { 0, -EIO };
+	struct rig *rig;
+	unsigned int i, writes;
+
+	for (i = 0; i < ARRAY_SIZE(errors); i++) {
+		rig = hands_to_joiner(test);
+		writes = rig->writes;
+		rig->sb = rig->written;
+		rig->sb.state++;
+		KUNIT_EXPECT_EQ(test, 0, rig_super(rig, 2, FCLOCK_ABORT));
+		KUNIT_EXPECT_FALSE(test, fclock_is_primary(rig->core));
+		rig_says(rig, 2, FCLOCK_BYE, 0, 0);
+		KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEAVING);
+		super_written(rig, errors[i]);
+		while (rig->core->reading)
+			rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+		KUNIT_EXPECT_FALSE(test, rig->core->pri.failed);
+		KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEFT);
+		rig_time(rig, FCLOCK_RETRY_MS);
+		KUNIT_EXPECT_EQ(test, rig->writes, writes);
+	}
 }
 
 /* It has left, has said so, and nothing more comes from it. */
@@ -2126,11 +2333,14 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(many_confirmations),
 	KUNIT_CASE(role_cannot_be_written),
 	KUNIT_CASE(left_out_and_named),
-	KUNIT_CASE(named_and_waits),
 	KUNIT_CASE(listed_but_left_out),
 	KUNIT_CASE(wished_and_left_out),
 	KUNIT_CASE(leaves_while_joining),
 	KUNIT_CASE(leaves_before_it_joins),
+	KUNIT_CASE(named_and_starts),
+	KUNIT_CASE(successor_never_told),
+	KUNIT_CASE(told_while_it_takes),
+	KUNIT_CASE(leaves_unheard),
 	KUNIT_CASE(role_was_taken),
 	KUNIT_CASE(takes_no_number_along),
 	KUNIT_CASE(who_is_gone),
@@ -2162,7 +2372,11 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(discard_while_m_fails),
 	KUNIT_CASE(hands_over),
 	KUNIT_CASE(successor_cut_off),
+#ifndef __KERNEL__
+	KUNIT_CASE(says_how_it_leaves),
+#endif
 	KUNIT_CASE(joiner_follows),
+	KUNIT_CASE(role_gone_while_writing),
 	KUNIT_CASE(hand_over_fails),
 	KUNIT_CASE(last_one_fails),
 	KUNIT_CASE(leaves_now),

@@ -111,6 +111,9 @@ const struct sim_class sim_classes[] = {
 	  .torn = 50),
 	C("three-leave", 40, THREE, .ms = 6000, .leave = 1200, .attach = 600,
 	  .cut = 700, .lag = 1500, .slow = 700, .crash = 3000, .apart = 1),
+	/* who leaves stays away: nobody returns to say that his former instance is gone */
+	C("four-away", 40, THREE, .nodes = 4, .ms = 8000, .leave = 500, .cut = 150,
+	  .slow = 300, .lag = 1500, .away = 300, .crash = 4000),
 	C("three-fence", 40, THREE, .ms = 6000, .fence = 2000, .cut = 2500),
 	C("three-expel", 40, THREE, .ms = 6000, .expel = 1500, .cut = 2500,
 	  .leave = 1200, .slow = 900),

@@ -425,6 +425,7 @@ void node_start(struct node *n)
 		w_in(w, 100 * W_MS, NULL, node_restart, n, 0, 0);
 		return;
 	}
+	n->away = false;
 	forget_life(n);
 	store_node_up(n);
 	w_trace(w, "n%u created: instance %llx, cache %llu", n->id,
@@ -488,8 +489,38 @@ static void leave_stop(struct world *w, struct event *e)
 	net_node_down(n, true);
 	io_crash(n);
 	node_free(n);
+	n->away = w->cls->away && !w->calm && w_chance(w, w->cls->away);
+	if (n->away)
+		return;
 	w_in(w, w->calm ? 10 * W_MS : w_between(w, 10 * W_MS, 3 * W_SEC), NULL,
 	     node_restart, n, 0, 0);
+}
+
+/* By what M says: it lists @n, or nobody who is up has the role. */
+static bool node_waited_for(struct world *w, const struct node *n)
+{
+	const struct fclock_core *core = w->node[w->truth.primary].core;
+
+	return fclock_listed_instance(&w->truth, n->id) || !core ||
+	       core->instance != w->truth.primary_instance;
+}
+
+/* Who left and is away returns: all, or whom the others may wait for. Return: somebody did. */
+bool nodes_return(struct world *w, bool all)
+{
+	bool any = false;
+	unsigned int i;
+
+	for (i = 1; i <= w->cls->nodes; i++) {
+		struct node *n = &w->node[i];
+
+		if (!n->away || !(all || node_waited_for(w, n)))
+			continue;
+		n->away = false;
+		any = true;
+		w_in(w, 10 * W_MS, NULL, node_restart, n, 0, 0);
+	}
+	return any;
 }
 
 /* The last target waits for FCLOCK_LEFT. */

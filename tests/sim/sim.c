@@ -380,7 +380,9 @@ static void settle(struct world *w)
 		if (w->cls->rate)
 			world_copy_all(w);
 		world_run_until(w, w->now + W_SEC / 2);
-		if (!w->failed && scan_quiet(w, why, sizeof(why)))
+		nodes_return(w, false);
+		if (!w->failed && scan_quiet(w, why, sizeof(why)) &&
+		    !nodes_return(w, true))
 			return;
 	}
 	if (w->failed)

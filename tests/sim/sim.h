@@ -52,7 +52,7 @@ struct conn;
 /* The cluster and its load. */
 #define W_SIZES(F)							\
 	F(nodes) F(slots) F(grains) F(slice) F(workers) F(span) F(ms)	\
-	F(apart) F(cache) F(settle) F(delay) F(owners)
+	F(apart) F(cache) F(settle) F(delay) F(owners) F(away)
 
 enum fault {
 #define F(name) W_##name,
@@ -71,6 +71,8 @@ enum fault {
  * @cache: KiB
  * @settle: longest time, s, until nothing waits after the last fault
  * @delay: what each step of an operation on a device takes, us; 0: now this, now that
+ * @away: of the nodes that leave, so many per mille do not return before the end, and the others
+ *	have to go on without them
  * @owners: measured is how fast so many owners split (scale.c); 0: nothing is
  */
 struct world_class {
@@ -224,6 +226,7 @@ struct node {
 	struct fclock_core *core;	/* NULL: it does not run */
 	u32 life;
 	bool leaving, running;		/* running: workers work */
+	bool away;			/* left, and does not return by itself */
 	bool fenced;			/* alive, but cut off from the devices */
 	u64 thaw;			/* frozen until */
 	u64 timer_at;
@@ -557,6 +560,8 @@ void node_restart(struct world *w, struct event *e);
 void node_attach(struct node *n, unsigned int s);
 void node_detach(struct node *n, unsigned int s);
 void node_leave(struct node *n);
+/* Who left and is away returns: @all, or whom the others may wait for. Return: somebody did. */
+bool nodes_return(struct world *w, bool all);
 void node_ask(struct node *n, u8 kind, u16 slots, u32 rate, u64 length);
 void node_set_room(struct node *n, u64 sectors);
 void node_set_copy(struct node *n, unsigned int s, u64 sectors);
