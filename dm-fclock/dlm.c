@@ -235,8 +235,8 @@ static int explain(struct lockspace *s, const char *cluster, int r)
 		DMERR_LIMIT("%s: dlm_controld does not run", s->name);
 		break;
 	case -EEXIST:
-		DMERR("%s: another volume of this kernel has this lockspace; remove the device",
-		      s->name);
+		DMERR("%s: this kernel is in this lockspace, by another volume or since one left it while others used it (dlm_tool leave %s); remove the device",
+		      s->name, s->name);
 		r = -EINVAL;
 		break;
 	default:
@@ -269,14 +269,35 @@ static int check_node(struct lockspace *s)
 	return r;
 }
 
+/*
+ * Somebody else has the lockspace open (dlm_tool join), so DLM goes on calling with @s and
+ * holds a lock whose status block is in it: both stay for good, and so does the
+ * code. No call gets to the volume any more.
+ */
+static void abandon(struct lockspace *s, int r)
+{
+	DMERR("%s: somebody else uses it, so this node stays in it (%d): see dlm_tool leave %s",
+	      s->name, r, s->name);
+	spin_lock(&s->lock);
+	s->based = false;
+	spin_unlock(&s->lock);
+	cancel_work_sync(&s->work);
+	s->v = NULL;
+	__module_get(THIS_MODULE);
+}
+
+/* Out of the lockspace, and @s is no longer the caller's. */
 static void release(struct lockspace *s)
 {
 	int r = dlm_release_lockspace(s->ls, RELEASE_NORMAL);
 
-	if (r)
-		DMERR("%s: cannot be released (%d)", s->name, r);
+	if (r) {
+		abandon(s, r);
+		return;
+	}
 	/* nobody queues it any more */
 	cancel_work_sync(&s->work);
+	kfree(s);
 }
 
 /* The list that came before the base did, and from now on each when it comes. */
@@ -289,6 +310,26 @@ static void begin(struct lockspace *s)
 	flush_work(&s->work);
 }
 
+/* In the lockspace: to a list that counts. */
+static int settle(struct lockspace *s)
+{
+	int r;
+
+	/* DLM's thread is about to call; it does not if it has no memory */
+	r = wait_for_completion_timeout(&s->listed, LIST_TIMEOUT) ?
+		check_node(s) : -ETIMEDOUT;
+	if (r)
+		return r;
+	r = agree_on_base(s);
+	if (r) {
+		DMERR_LIMIT("%s: no epoch could be agreed on (%d)", s->name, r);
+		return r;
+	}
+	begin(s);
+	return 0;
+}
+
+/* Takes @s, also when it fails. */
 static int enter(struct lockspace *s, const char *cluster)
 {
 	int r, ops_result = 0;
@@ -296,28 +337,20 @@ static int enter(struct lockspace *s, const char *cluster)
 	r = dlm_new_lockspace(s->name, cluster, DLM_LSFL_NEWEXCL,
 			      sizeof(s->lvb), &lockspace_ops, s, &ops_result,
 			      &s->ls);
-	if (r)
-		return explain(s, cluster, r);
+	if (r) {
+		r = explain(s, cluster, r);
+		kfree(s);
+		return r;
+	}
 	if (ops_result) {
 		DMERR("%s: DLM gives no lists (%d); remove the device", s->name,
 		      ops_result);
 		r = -EINVAL;
-		goto out;
+	} else {
+		r = settle(s);
 	}
-	/* DLM's thread is about to call; it does not if it has no memory */
-	r = wait_for_completion_timeout(&s->listed, LIST_TIMEOUT) ?
-		check_node(s) : -ETIMEDOUT;
 	if (r)
-		goto out;
-	r = agree_on_base(s);
-	if (r) {
-		DMERR_LIMIT("%s: no epoch could be agreed on (%d)", s->name, r);
-		goto out;
-	}
-	begin(s);
-	return 0;
-out:
-	release(s);
+		release(s);
 	return r;
 }
 
@@ -338,19 +371,14 @@ static int dlm_join(struct fclock_volume *v, const char *cluster,
 	INIT_WORK(&s->work, list_work);
 	s->lksb.sb_lvbptr = (char *)&s->lvb;
 	r = enter(s, cluster);
-	if (r)
-		kfree(s);
-	else
+	if (!r)
 		*engine = s;
 	return r;
 }
 
 static void dlm_leave(void *engine)
 {
-	struct lockspace *s = engine;
-
-	release(s);
-	kfree(s);
+	release(engine);
 }
 
 static const struct fclock_manager_ops dlm_ops = {
