@@ -351,7 +351,7 @@ static void __seat(struct fclock_guest *g, struct fclock_socket *s,
 /* Return: 0, -EAGAIN when nobody waits, errors of accept. */
 static int accept_one(struct fclock_transport *t)
 {
-	struct fclock_socket s = { .wq = t->wq, .io = &t->accept };
+	struct fclock_socket s = { .wq = t->wq, .io = &t->accept.work };
 	struct fclock_addr from;
 	struct fclock_guest *g;
 	const char *why;
@@ -379,22 +379,21 @@ static int accept_one(struct fclock_transport *t)
 void fclock_accept_work(struct work_struct *work)
 {
 	struct fclock_transport *t = container_of(work, struct fclock_transport,
-						  accept);
+						  accept.work);
 	unsigned int noio = memalloc_noio_save();
 	unsigned int budget = ACCEPT_BUDGET;
 	int r = 0;
 
-	while (READ_ONCE(t->running) && r != -EAGAIN && budget--) {
+	/* Who was gone before it was accepted costs the others no pause. */
+	while (READ_ONCE(t->running) && (!r || r == -ECONNABORTED) && budget--)
 		r = accept_one(t);
-		/*
-		 * Out of memory or files: it waits in the backlog. Who was gone
-		 * before it was accepted costs the others no pause.
-		 */
-		if (r && r != -EAGAIN && r != -ECONNABORTED)
-			msleep(ACCEPT_PAUSE_MS);
-	}
+	/*
+	 * Out of memory or files: it waits in the backlog. Not here, as the links may
+	 * have no other worker; while the timer is pending new connections queue nothing.
+	 */
 	if (READ_ONCE(t->running) && r != -EAGAIN)
-		queue_work(t->wq, &t->accept);
+		mod_delayed_work(t->wq, &t->accept, !r || r == -ECONNABORTED ?
+				   0 : msecs_to_jiffies(ACCEPT_PAUSE_MS));
 
 	memalloc_noio_restore(noio);
 }

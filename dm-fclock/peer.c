@@ -420,7 +420,9 @@ static void __fill_tx(struct fclock_peer *p)
 	 */
 	smp_mb__after_atomic();
 
-	while (TX_SIZE - p->tx_len >= FCLOCK_FRAME_MAX) {
+	/* A frame is made where it is aligned: behind one of odd length none is. */
+	while (TX_SIZE - p->tx_len >= FCLOCK_FRAME_MAX &&
+	       IS_ALIGNED(p->tx_len, sizeof(u64))) {
 		len = t->ops->next_frame(t->ctx, p->node, p->tx + p->tx_len);
 		if (len <= 0) {
 			p->tx_more = false;

@@ -111,7 +111,7 @@ struct fclock_transport {
 	bool keyed;			/* written under @mutex; a guest may miss a change */
 	/* Changes under @mutex while @accept is idle. */
 	struct fclock_socket listener;
-	struct work_struct accept;
+	struct delayed_work accept;
 	struct fclock_guest guest[MAX_GUESTS];
 	u64 turns;			/* given so far, by the accept work */
 	/* Index node id, NULL until first configured; set once, with release. */

@@ -183,15 +183,20 @@ static void release(struct socket *sock)
 	sock_release(sock);
 }
 
+/*
+ * Here and in accept the reserves are right: the memory that reclaim waits for may be freed only
+ * by a write that waits for this connection, and all connections have one rescuer. What
+ * strangers can have of it is a few sockets.
+ */
 static int make_socket(struct net *net, const struct fclock_addr *local,
 		       struct socket **sock)
 {
-	unsigned int noio = memalloc_noio_save();
+	unsigned int noreclaim = memalloc_noreclaim_save();
 	int family = local->sa.sa_family;
 	int r;
 
 	r = sock_create_kern(net, family, SOCK_STREAM, IPPROTO_TCP, sock);
-	memalloc_noio_restore(noio);
+	memalloc_noreclaim_restore(noreclaim);
 	if (r)
 		return r;
 
@@ -308,12 +313,12 @@ int fclock_socket_accept(struct fclock_socket *s,
 			 const struct fclock_socket *listener,
 			 struct fclock_addr *from)
 {
-	unsigned int noio = memalloc_noio_save();
+	unsigned int noreclaim = memalloc_noreclaim_save();
 	struct socket *sock;
 	int r;
 
 	r = kernel_accept(listener->sock, &sock, O_NONBLOCK);
-	memalloc_noio_restore(noio);
+	memalloc_noreclaim_restore(noreclaim);
 	if (r)
 		return r;
 

@@ -233,7 +233,7 @@ int fclock_transport_start(struct fclock_transport *t)
 		if (t->peer[node])
 			fclock_peer_start(t->peer[node]);
 	/* Connections that came before @running was seen. */
-	queue_work(t->wq, &t->accept);
+	mod_delayed_work(t->wq, &t->accept, 0);
 out:
 	mutex_unlock(&t->mutex);
 
@@ -248,7 +248,7 @@ void fclock_transport_stop(struct fclock_transport *t)
 	WRITE_ONCE(t->running, false);
 
 	fclock_socket_mute(&t->listener);
-	cancel_work_sync(&t->accept);
+	cancel_delayed_work_sync(&t->accept);
 	fclock_socket_close(&t->listener);
 
 	/* Guests first: they hand sockets to peers. */
@@ -289,8 +289,8 @@ fclock_transport_create(struct net *net, unsigned int node,
 	t->ctx = ctx;
 	mutex_init(&t->mutex);
 	t->listener.wq = t->wq;
-	t->listener.io = &t->accept;
-	INIT_WORK(&t->accept, fclock_accept_work);
+	t->listener.io = &t->accept.work;
+	INIT_DELAYED_WORK(&t->accept, fclock_accept_work);
 	for (i = 0; i < MAX_GUESTS; i++)
 		fclock_guest_init(t, &t->guest[i]);
 
