@@ -189,6 +189,12 @@ def refused(a):
     facts('refused', **{k: a.say(v)[0] for k, v in cases.items()})
 
 
+def claim(a):
+    """A HELLO of the node that is named, whoever has this host."""
+    hello = patched(good_hello(a.args), 74, '<B', a.args.node)
+    facts('claim', answer=a.say(hello)[0])
+
+
 def lengths(a):
     """HELLOs of a volume that is longer each time, and of a node that can run it."""
     hello = patched(good_hello(a.args), 208, '<Q', 1 << 31)
@@ -709,6 +715,7 @@ class Options:
     cases = ''              # of between, with colons; all
     seconds, made, count, seed, frames = 3.0, 1000, 10, 1, 5
     length, grain = 0, 128
+    node = 3                # of claim
     hold = 400      # connections that flood has at once
     patience = 1    # how much slower than others this machine is
     high = 0        # 1: from ports that anybody may use
@@ -721,8 +728,8 @@ def main():
     for word in sys.argv[4:]:
         name, _, value = word.partition('=')
         setattr(args, name, type(getattr(Options, name))(value))
-    known = {f.__name__: f for f in (odd, refused, lengths, slow, flood, resets, replay,
-                                     takeover, capture, unkeyed, between)}
+    known = {f.__name__: f for f in (odd, refused, claim, lengths, slow, flood, resets,
+                                     replay, takeover, capture, unkeyed, between)}
     for attack in attacks.split(','):
         known[attack](Attacker(args))
 
