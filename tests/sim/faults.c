@@ -422,10 +422,36 @@ static struct node *node_to_lose(struct world *w)
 	return n;
 }
 
+/*
+ * Does every table name all nodes? Whoever admits a fenced node again sees to it: a node that
+ * refuses the list by which it comes back could be struck by the one before.
+ */
+static bool all_named(struct world *w)
+{
+	unsigned int i;
+	bool all = true;
+
+	for (i = 1; i <= w->cls->nodes; i++) {
+		struct node *n = &w->node[i];
+		u64 others = all_nodes(w) & ~fclock_node_bit(i);
+
+		if (n->core && n->core->started)
+			add_peers(w, n);
+		else if (!n->core)
+			n->peers = others;
+		all &= n->peers == others;
+	}
+	return all;
+}
+
 static void unfence(struct world *w, struct event *e)
 {
 	struct node *n = e->p;
 
+	if (!all_named(w)) {
+		w_in(w, 100 * W_MS, NULL, unfence, n, 0, 0);
+		return;
+	}
 	/* on another host: only who knows the list without the old one lets it in */
 	n->moves += w_chance(w, 300);
 	new_list(w, w->members | fclock_node_bit(n->id));
