@@ -257,6 +257,25 @@ static void recall(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, record(rig, 3, 0)->state, FCLOCK_REC_FREE);
 }
 
+/* Each holder is asked to release, and the split waits for the last one. */
+static void recalls_all(struct kunit *test)
+{
+	struct rig *rig = begin(test);
+
+	give(rig, 3, id_of(1, 0), 0, 5);
+	give(rig, 1, id_of(1, 0), 0, 5);
+	give(rig, 3, id_of(1, 1), 1, 5);
+	rig_request(rig, 1, id_of(1, 1), A, SPLIT, 5, 5);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 3), FCLOCK_RELEASE_REQUEST);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 3), FCLOCK_RELEASE_REQUEST);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 1), FCLOCK_RELEASE_REQUEST);
+	rig_says(rig, 3, FCLOCK_RELEASED, id_of(1, 0), 0);
+	rig_says(rig, 1, FCLOCK_RELEASED, id_of(1, 0), 0);
+	KUNIT_EXPECT_EQ(test, rig->copies, 0);
+	rig_says(rig, 3, FCLOCK_RELEASED, id_of(1, 1), 0);
+	KUNIT_EXPECT_EQ(test, rig->copies, 1);
+}
+
 /* RELEASE_REQUESTs are sent again on a new link, and so is a grant that is asked for again. */
 static void reconnect(struct kunit *test)
 {
@@ -708,6 +727,7 @@ static struct kunit_case owner_cases[] = {
 	KUNIT_CASE(states_and_instances),
 	KUNIT_CASE(credits),
 	KUNIT_CASE(recall),
+	KUNIT_CASE(recalls_all),
 	KUNIT_CASE(reconnect),
 	KUNIT_CASE(grant_crossed),
 	KUNIT_CASE(credits_over_a_new_link),
