@@ -110,16 +110,33 @@ static unsigned int role_of(struct fclock_core *core,
  * By @sb this very instance has the role, though it was never told: the former primary
  * gave it away and could not say so, or this node's own write was reported as failed.
  *
- * Nobody has to be gone for that. Only two write a superblock that names this instance: itself,
- * and a primary that leaves, by its last view. That one writes no other after it, whether
- * the write succeeds (then it knows another primary), fails (primary_gave_away()), is overtaken by
- * the next superblock, or the instance stops meanwhile. As @sb was read from M nothing older is
- * under way either: a node writes one superblock at a time, and until the device has ended it.
+ * Only two write a superblock that names this instance: itself, and a primary that leaves, by its
+ * last view. That one writes no other after it, whether the write succeeds (then it knows
+ * another primary), fails (primary_gave_away()), is overtaken by the next superblock, or the
+ * instance stops meanwhile.
  */
 static bool names_this(struct fclock_core *core, const struct fclock_super *sb)
 {
 	return sb && sb->primary == core->cfg.node &&
 	       sb->primary_instance == core->instance;
+}
+
+/*
+ * Somebody runs @sb, or what followed: it was announced, so its write has ended. One that has
+ * not ended may stand on M already, and be sent to the device once more (by multipath, or iSCSI):
+ * over what the next primary has written into that block since.
+ */
+static bool was_announced(struct fclock_core *core,
+			  const struct fclock_super *sb)
+{
+	struct fclock_peer *peer;
+
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer))
+		if (peer->node != core->cfg.node &&
+		    peer->link == FCLOCK_LINK_UP && peer->state >= sb->state)
+			return true;
+	return false;
 }
 
 /*
@@ -148,7 +165,9 @@ static bool may_take(struct fclock_core *core, const struct fclock_super *sb)
 	if (core->split_brain || !fclock_member(core, core->cfg.node))
 		return false;
 	if (names_this(core, sb))
-		return !fclock_is_primary(core);
+		return !fclock_is_primary(core) &&
+		       (!core->have_sb || primary_gone(core, &core->sb) ||
+			was_announced(core, sb));
 	if (role_of(core, sb) != core->cfg.node)
 		return false;
 	if (sb && listed_alive(core, sb))

@@ -874,6 +874,8 @@ void fclock_owner_link_down(struct fclock_core *core, struct fclock_peer *peer)
 			fclock_record_free(core, rec);
 	}
 	owner_leave_locked(core);
+	/* who waited for a split object comes before whoever asks next */
+	fclock_owner_retry(core);
 }
 
 /* Grants are made from the bits when they are sent, and those of @slots go away. */

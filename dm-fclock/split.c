@@ -300,6 +300,8 @@ void fclock_core_committed(struct fclock_core *core, u16 failed)
 	}
 	if (failed & all)
 		fclock_owner_fail(core, failed & all);
+	/* a grain may be split that a reader was stuck for, behind a writer of more */
+	core->own.stuck_again = true;
 	fclock_owner_handle_list(core, &waiters);
 	commit_start(core);
 	fclock_owner_tell_complete(core);

@@ -463,6 +463,24 @@ static void stuck_later(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->copies, 1);
 }
 
+/* A reader that is stuck behind a writer of more than its grain, which another one has split. */
+static void stuck_and_split(struct kunit *test)
+{
+	struct rig *rig = cut_off_with(test, 6);
+
+	rig_request(rig, 1, id_of(1, 0), A, SPLIT, 4, 6);
+	KUNIT_EXPECT_TRUE(test, record(rig, 1, 0)->stuck);
+	rig_request(rig, 1, id_of(1, 1), 0, SHARED, 4, 4);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 1), 0);
+	rig_request(rig, 1, id_of(1, 2), A, SPLIT, 4, 4);
+	KUNIT_ASSERT_EQ(test, rig->copies, 2);
+	copied(rig, 1);
+	committed(rig);
+	expect_grant(rig, 1, id_of(1, 2), 4);
+	expect_grant(rig, 1, id_of(1, 1), 4);
+	KUNIT_EXPECT_TRUE(test, record(rig, 1, 0)->stuck);
+}
+
 /* RELEASED in every state of a record: it ends what is held and nothing else. */
 static void released_in_every_state(struct kunit *test)
 {
@@ -735,6 +753,7 @@ static struct kunit_case owner_cases[] = {
 	KUNIT_CASE(ahead_fails),
 	KUNIT_CASE(stuck),
 	KUNIT_CASE(stuck_later),
+	KUNIT_CASE(stuck_and_split),
 	KUNIT_CASE(released_in_every_state),
 	KUNIT_CASE(prepare_in_every_state),
 	KUNIT_CASE(abort_keeps_resume_ends),
