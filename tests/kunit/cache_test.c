@@ -703,6 +703,7 @@ static void races(struct kunit *test)
 	struct race *race;
 	unsigned int i, phase, started;
 	u32 seed = get_random_u32();
+	unsigned long hits = 0;
 
 	kunit_info(test, "seed %u", seed);
 	prandom_seed_state(&f->rnd, seed);
@@ -729,10 +730,12 @@ static void races(struct kunit *test)
 		kthread_stop(task[i]);
 		KUNIT_EXPECT_EQ(test, race[i].lies, 0UL);
 		KUNIT_EXPECT_GT(test, race[i].lookups, 1000UL);
-		KUNIT_EXPECT_GT(test, race[i].hits, 10UL);
+		hits += race[i].hits;
 		kunit_info(test, "reader %u: %lu of %lu lookups hit", i,
 			   race[i].hits, race[i].lookups);
 	}
+	/* one of them may be at work only while there is nothing to hit */
+	KUNIT_EXPECT_GT(test, hits, 10UL);
 	expect_books(test, 0);
 }
 
