@@ -181,6 +181,9 @@ static void say_waiting(struct fclock_core *core, const struct fclock_super *sb)
 	unsigned int node;
 	u64 key;
 
+	/* named by one that may be alive, and whose write may be under way: as may_take() */
+	if (names_this(core, sb) && core->have_sb)
+		sb = &core->sb;
 	node = sb && !primary_gone(core, sb) ? sb->primary : role_of(core, sb);
 	key = ((u64)node << 32) | core->phase | BIT(16);
 	if (core->said_waiting == key || !node)
