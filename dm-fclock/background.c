@@ -4,7 +4,8 @@
  * the device, at the slot's rate (message copy_rate).
  *
  * These are splits like all others and obey the same rules; what is special is only
- * when one begins. None begins while a request waits, while a transition is pending,
+ * when one begins. None begins while a request waits (but for a client that is cut off),
+ * while a transition is pending,
  * or in the last half of the split objects. A token bucket per slot holds the rate: a
  * run may begin while the bucket is not in debt, and is paid for as it begins, so an
  * owner begins at most

@@ -203,15 +203,15 @@ void fclock_split_drop(struct fclock_core *core, struct fclock_split *sp)
 }
 
 /*
- * What nobody asked for costs no copy when it cannot be copied. A request that has come to wait
- * for it meanwhile begins a split of its own.
+ * What nobody asked for costs no copy when it cannot be copied: it is dropped, and nobody is
+ * served ahead for now. A request that has come to wait for it begins a split of its own.
  */
-static bool split_gave_up(struct fclock_core *core, struct fclock_split *sp)
+static void copy_failed(struct fclock_core *core, struct fclock_split *sp)
 {
-	if (!sp->failed || !sp->ahead)
-		return false;
-	memset(core->own.ahead, 0, sizeof(core->own.ahead));
-	return true;
+	if (sp->ahead)
+		memset(core->own.ahead, 0, sizeof(core->own.ahead));
+	else
+		fclock_owner_fail(core, sp->failed);
 }
 
 void fclock_core_copied(struct fclock_core *core, struct fclock_split *sp,
@@ -223,10 +223,10 @@ void fclock_core_copied(struct fclock_core *core, struct fclock_split *sp,
 	sp->failed = (read_error ? sp->slots : failed) & sp->slots;
 	trace_fclock_split(core->cfg.node, sp->failed ? FCLOCK_TS_FAIL :
 			   FCLOCK_TS_COPIED, sp->first, sp->last, sp->slots);
-	if (sp->failed && !sp->ahead)
-		fclock_owner_fail(core, sp->failed);
+	if (sp->failed)
+		copy_failed(core, sp);
 	if (core->prep.number || core->split_brain || sp->failed == sp->slots ||
-	    split_gave_up(core, sp)) {
+	    (sp->failed && sp->ahead)) {
 		/* After PREPARE nothing new is committed; the grain stays unsplit. */
 		fclock_split_drop(core, sp);
 		fclock_progress(core);

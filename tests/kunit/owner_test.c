@@ -58,6 +58,29 @@ static void expect_grant(struct rig *rig, unsigned int node, u64 id, u64 grain)
 	KUNIT_EXPECT_GT(rig->test, first + le64_to_cpu(run->count), grain);
 }
 
+/* A first write of @grain by @node, up to its grant. */
+static void writes(struct rig *rig, unsigned int node, u64 id, u64 grain)
+{
+	unsigned int n = rig->copies;
+
+	rig_request(rig, node, id, A, SPLIT, grain, grain);
+	KUNIT_ASSERT_EQ(rig->test, rig->copies, n + 1);
+	copied(rig, n);
+	committed(rig);
+	expect_grant(rig, node, id, grain);
+}
+
+/* As if all split objects but @most were in use. */
+static void few_splits(struct rig *rig, unsigned int most)
+{
+	struct list_head *splits = &rig->core->own.free_splits;
+	unsigned int i;
+
+	for (i = 0; i < FCLOCK_SPLITS - most; i++)
+		list_del_init(splits->next);
+	KUNIT_EXPECT_FALSE(rig->test, list_empty(splits));
+}
+
 /* Gives a shared lock on at least @grain to @node. */
 static void give(struct rig *rig, unsigned int node, u64 id, u8 slot, u64 grain)
 {
@@ -368,18 +391,10 @@ static void ahead_of_a_reader(struct kunit *test)
 {
 	struct rig *rig = cut_off_with(test, 6);
 
-	rig_request(rig, 1, id_of(1, 0), A, SPLIT, 4, 4);
-	KUNIT_ASSERT_EQ(test, rig->copies, 2);
-	copied(rig, 1);
-	committed(rig);
-	expect_grant(rig, 1, id_of(1, 0), 4);
-	rig_request(rig, 1, id_of(1, 1), A, SPLIT, 5, 5);
-	KUNIT_ASSERT_EQ(test, rig->copies, 3);
+	writes(rig, 1, id_of(1, 0), 4);
+	writes(rig, 1, id_of(1, 1), 5);
 	KUNIT_EXPECT_EQ(test, rig->split[2]->first, 5);
 	KUNIT_EXPECT_EQ(test, rig->split[2]->last, 5);
-	copied(rig, 2);
-	committed(rig);
-	expect_grant(rig, 1, id_of(1, 1), 5);
 }
 
 /* What is copied ahead of a writer and cannot be read costs no copy. */
@@ -387,10 +402,7 @@ static void ahead_fails(struct kunit *test)
 {
 	struct rig *rig = begin(test);
 
-	rig_request(rig, 3, id_of(1, 0), A, SPLIT, 4, 4);
-	copied(rig, 0);
-	committed(rig);
-	expect_grant(rig, 3, id_of(1, 0), 4);
+	writes(rig, 3, id_of(1, 0), 4);
 	rig_request(rig, 3, id_of(1, 1), A, SPLIT, 5, 5);
 	KUNIT_ASSERT_EQ(test, rig->copies, 3);
 	KUNIT_EXPECT_EQ(test, rig->split[1]->last, 5);
@@ -479,6 +491,22 @@ static void stuck_and_split(struct kunit *test)
 	expect_grant(rig, 1, id_of(1, 2), 4);
 	expect_grant(rig, 1, id_of(1, 1), 4);
 	KUNIT_EXPECT_TRUE(test, record(rig, 1, 0)->stuck);
+}
+
+/* Splits that end with a link leave room: for who waits for it, before who asks next. */
+static void room_after_a_link(struct kunit *test)
+{
+	struct rig *rig = cut_off_with(test, 6);
+
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 3));
+	few_splits(rig, 1);
+	rig_request(rig, 1, id_of(1, 0), A, SPLIT, 6, 6);
+	rig_request(rig, 1, id_of(1, 1), A, SPLIT, 40, 40);
+	KUNIT_EXPECT_EQ(test, rig->copies, 1);
+	rig_cut(rig, 3);
+	KUNIT_EXPECT_TRUE(test, record(rig, 1, 0)->stuck);
+	KUNIT_ASSERT_EQ(test, rig->copies, 2);
+	KUNIT_EXPECT_EQ(test, rig->split[1]->first, 40);
 }
 
 /* RELEASED in every state of a record: it ends what is held and nothing else. */
@@ -701,12 +729,12 @@ static void generations(struct kunit *test)
 static void crowded(struct kunit *test)
 {
 	struct rig *rig = begin(test);
-	unsigned int i, n = min(RIG_GRAINS / 2, FCLOCK_SPLITS + 3);
+	unsigned int i, n = RIG_GRAINS / 2;
 
-	for (i = 0; i < n && i < FCLOCK_CREDITS; i++)
+	few_splits(rig, 4);
+	for (i = 0; i < n; i++)
 		rig_request(rig, 3, id_of(1, i), 0, SPLIT, 2 * i, 2 * i);
-	KUNIT_EXPECT_EQ(test, rig->copies, min_t(unsigned int, i, FCLOCK_SPLITS));
-	n = i;
+	KUNIT_EXPECT_EQ(test, rig->copies, 4);
 	for (i = 0; i < n; i++) {
 		copied(rig, i);
 		committed(rig);
@@ -754,6 +782,7 @@ static struct kunit_case owner_cases[] = {
 	KUNIT_CASE(stuck),
 	KUNIT_CASE(stuck_later),
 	KUNIT_CASE(stuck_and_split),
+	KUNIT_CASE(room_after_a_link),
 	KUNIT_CASE(released_in_every_state),
 	KUNIT_CASE(prepare_in_every_state),
 	KUNIT_CASE(abort_keeps_resume_ends),
