@@ -303,6 +303,19 @@ def memory_round():
         return good and b.ack == 14 and not m.open
 
 
+def counter_back():
+    """A write that ended before it began: of such a log nothing can be said."""
+    with tempfile.NamedTemporaryFile() as f:
+        m = history.Memory(f.name, 99)
+        history.RECORD.pack_into(m.map, history.LOG_START, 5 | 1 << 40, 12, 11, 0)
+        history.struct.pack_into('<Q', m.map, 64 + 64, 1)
+        try:
+            m.update(History(SECTORS))
+        except RuntimeError as e:
+            return 'went back' in str(e)
+        return False
+
+
 def killed_writer():
     """What a node that is killed has taken and not issued, and what it has issued and
     not seen the end of; and the records of its next life behind them."""
@@ -350,6 +363,7 @@ def main():
     tap.ok(outlived_its_trigger(), 'found: what was read of a copy is in the next one')
     tap.ok(cut_before_what_was_seen(), 'found: a copy lacks what was read before it')
     tap.ok(memory_round(), 'the log is read as it is written')
+    tap.ok(counter_back(), 'found: the counter went back')
     tap.ok(killed_writer(), 'the log of a node that was killed and came back')
     print(f'1..{tap.n}')
     return 1 if tap.bad else 0

@@ -56,7 +56,10 @@ def make_cluster(shared, n=3, memory=True, nonce=1, **kw):
         mem = Memory(shm, nonce)
         args += ['-object', 'memory-backend-file,id=shm,share=on,size=64M,'
                  f'mem-path={shm}',
-                 '-device', 'ivshmem-plain,memdev=shm']
+                 '-device', 'ivshmem-plain,memdev=shm',
+                 # A guest that can never have a second CPU gets atomic
+                 # instructions that are none for another guest.
+                 '-smp', 'maxcpus=2']
     try:
         c = vm.Cluster(n=n, name=name, shared=shared, qemu_args=args,
                        **debug.options(kw))

@@ -124,6 +124,8 @@ class Memory:
 
     def _ended(self, w, ack):
         if ack:
+            if ack <= w.issue:
+                raise RuntimeError(f'{w}, {ack}: the counter went back')
             w.ack = NEVER if ack == BAD else ack
             del self.open[w.id]
 
