@@ -50,6 +50,16 @@ static bool is_cut(struct world *w, const struct node *a, const struct node *b)
 	return cut_until(w, a, b) > w->now;
 }
 
+bool net_any_cut(struct world *w)
+{
+	unsigned int i, n = w->cls->nodes + 1;
+
+	for (i = 0; i < n * n; i++)
+		if (w->cut_until[i] > w->now)
+			return true;
+	return false;
+}
+
 static u64 net_delay(struct world *w)
 {
 	if (w_chance(w, 10))

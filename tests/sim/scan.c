@@ -444,6 +444,11 @@ bool scan_quiet(struct world *w, char *why, size_t size)
 {
 	unsigned int i;
 
+	/* what is silent now may be taken for lost later */
+	if (net_any_cut(w)) {
+		snprintf(why, size, "links are cut");
+		return false;
+	}
 	for (i = 0; w->cls->rate && i < w->cls->slots; i++)
 		if (w->slot[i].state == FCLOCK_SLOT_ACTIVE) {
 			snprintf(why, size, "slot %u is not complete", i);

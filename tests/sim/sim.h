@@ -545,6 +545,7 @@ void net_disconnect(struct fclock_core *core, unsigned int node);
 void net_node_up(struct node *n);
 void net_connect(struct node *n, unsigned int to);
 void net_node_down(struct node *n, bool polite);
+bool net_any_cut(struct world *w);
 bool net_idle(struct node *n);
 void net_cut(struct world *w, struct node *a, struct node *b, u64 until);
 
