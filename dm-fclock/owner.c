@@ -309,6 +309,18 @@ static void owner_split(struct fclock_core *core, struct fclock_record *rec,
 		record_stick(core, rec);
 }
 
+/* The first stuck writer of [@first, @last] that needs a split for one of @slots. */
+static struct fclock_record *stuck_after(struct fclock_core *core, u16 slots,
+					 u64 first, u64 last)
+{
+	struct fclock_record *rec;
+
+	rec = held_tree_iter_first(&core->own.stuck_tree, first, last);
+	while (rec && !(fclock_record_slots(core, rec) & slots))
+		rec = held_tree_iter_next(rec, first, last);
+	return rec;
+}
+
 static void owner_shared(struct fclock_core *core, struct fclock_record *rec)
 {
 	u64 first = rec->ask_first, last;
@@ -321,7 +333,7 @@ static void owner_shared(struct fclock_core *core, struct fclock_record *rec)
 		record_queue(rec, &sp->waiters);
 		return;
 	}
-	if (held_tree_iter_first(&core->own.stuck_tree, first, first)) {
+	if (stuck_after(core, slots, first, first)) {
 		record_stick(core, rec);
 		return;
 	}
@@ -329,7 +341,7 @@ static void owner_shared(struct fclock_core *core, struct fclock_record *rec)
 	last = fclock_next_split(core, slots, first, last) - 1;
 	if (sp && sp->first <= last)
 		last = sp->first - 1;
-	stuck = held_tree_iter_first(&core->own.stuck_tree, first, last);
+	stuck = stuck_after(core, slots, first, last);
 	if (stuck)
 		last = stuck->first - 1;
 	record_hold(core, rec, last);
@@ -870,7 +882,10 @@ void fclock_owner_link_down(struct fclock_core *core, struct fclock_peer *peer)
 
 		fclock_unqueue_out(&rec->out);
 		fclock_unqueue_out(&rec->recall);
-		if (rec->state == FCLOCK_REC_GRANTING)
+		/* no reader gets a lock that it cannot be asked for: it asks again */
+		if (rec->state == FCLOCK_REC_GRANTING ||
+		    (rec->state == FCLOCK_REC_WAITING &&
+		     rec->kind == FCLOCK_KIND_SHARED))
 			fclock_record_free(core, rec);
 	}
 	owner_leave_locked(core);

@@ -493,6 +493,50 @@ static void stuck_and_split(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, record(rig, 1, 0)->stuck);
 }
 
+/* A writer of one copy who is stuck keeps readers of that one waiting, not those of another. */
+static void stuck_in_one_copy(struct kunit *test)
+{
+	struct rig *rig = cut_off_with(test, 6);
+
+	rig_request(rig, 1, id_of(1, 0), 0, SPLIT, 4, 6);
+	KUNIT_EXPECT_TRUE(test, record(rig, 1, 0)->stuck);
+	give(rig, 1, id_of(1, 1), 1, 4);
+	KUNIT_EXPECT_GE(test, record(rig, 1, 1)->last, 6);
+	rig_request(rig, 1, id_of(1, 2), 0, SHARED, 4, 4);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 1), 0);
+	/* one of A needs a split of both */
+	rig_request(rig, 1, id_of(1, 3), A, SPLIT, 6, 6);
+	rig_request(rig, 1, id_of(1, 4), 1, SHARED, 6, 6);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 1), 0);
+}
+
+/*
+ * A reader that is cut off while it waits is given nothing: it could not be asked for it, and
+ * writers would wait for a lock that it never heard of.
+ */
+static void reader_is_cut_off(struct kunit *test)
+{
+	struct rig *rig = begin(test);
+
+	give(rig, 3, id_of(1, 0), 0, 6);
+	few_splits(rig, 1);
+	rig_request(rig, 1, id_of(1, 0), A, SPLIT, 6, 6);
+	rig_request(rig, 3, id_of(1, 1), 0, SHARED, 40, 40);
+	KUNIT_EXPECT_EQ(test, record(rig, 3, 1)->state, FCLOCK_REC_WAITING);
+	rig_cut(rig, 3);
+	KUNIT_EXPECT_EQ(test, record(rig, 3, 1)->state, FCLOCK_REC_FREE);
+	rig_request(rig, 1, id_of(1, 1), A, SPLIT, 40, 40);
+	KUNIT_ASSERT_EQ(test, rig->copies, 1);
+	copied(rig, 0);
+	committed(rig);
+	expect_grant(rig, 1, id_of(1, 1), 40);
+	/* it asks again, and is told */
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 3));
+	rig_silence(rig, 3);
+	rig_request(rig, 3, id_of(1, 1), 0, SHARED, 40, 40);
+	expect_grant(rig, 3, id_of(1, 1), 40);
+}
+
 /* Splits that end with a link leave room: for who waits for it, before who asks next. */
 static void room_after_a_link(struct kunit *test)
 {
@@ -782,6 +826,8 @@ static struct kunit_case owner_cases[] = {
 	KUNIT_CASE(stuck),
 	KUNIT_CASE(stuck_later),
 	KUNIT_CASE(stuck_and_split),
+	KUNIT_CASE(stuck_in_one_copy),
+	KUNIT_CASE(reader_is_cut_off),
 	KUNIT_CASE(room_after_a_link),
 	KUNIT_CASE(released_in_every_state),
 	KUNIT_CASE(prepare_in_every_state),
