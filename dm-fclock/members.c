@@ -124,7 +124,8 @@ static bool names_this(struct fclock_core *core, const struct fclock_super *sb)
 /*
  * Somebody runs @sb, or what followed: it was announced, so its write has ended. One that has
  * not ended may stand on M already, and be sent to the device once more (by multipath, or iSCSI):
- * over what the next primary has written into that block since.
+ * over what the next primary has written into that block since. Who is not listed in @sb may have
+ * its number from M.
  */
 static bool was_announced(struct fclock_core *core,
 			  const struct fclock_super *sb)
@@ -134,9 +135,21 @@ static bool was_announced(struct fclock_core *core,
 	for (peer = fclock_next_peer(core, NULL); peer;
 	     peer = fclock_next_peer(core, peer))
 		if (peer->node != core->cfg.node &&
-		    peer->link == FCLOCK_LINK_UP && peer->state >= sb->state)
+		    peer->link == FCLOCK_LINK_UP && peer->state >= sb->state &&
+		    fclock_listed_instance(sb, peer->node) == peer->instance)
 			return true;
 	return false;
+}
+
+/*
+ * The primary that this node knows, and hears, has not come to @sb: the write may not have ended.
+ * It will say that it has, or its link will end.
+ */
+static bool under_way(struct fclock_core *core, const struct fclock_super *sb)
+{
+	const struct fclock_peer *peer = fclock_linked_primary(core);
+
+	return peer && peer->state < sb->state;
 }
 
 /*
@@ -173,7 +186,8 @@ static bool may_take(struct fclock_core *core, const struct fclock_super *sb)
 	if (sb && listed_alive(core, sb))
 		return fclock_listed_instance(sb, core->cfg.node) ==
 		       core->instance;
-	return core->phase == FCLOCK_STARTING && all_heard(core, sb);
+	return core->phase == FCLOCK_STARTING && all_heard(core, sb) &&
+	       !(sb && under_way(core, sb));
 }
 
 static void say_waiting(struct fclock_core *core, const struct fclock_super *sb)
@@ -296,7 +310,7 @@ static void super_seen(struct fclock_core *core, const struct fclock_super *sb)
 	 * so does who is to become one: a superblock whose write was reported as
 	 * failed stands on M too, until the primary has written another one.
 	 */
-	if (core->phase == FCLOCK_STARTING &&
+	if (core->phase == FCLOCK_STARTING && !under_way(core, sb) &&
 	    fclock_listed_instance(sb, core->cfg.node) != core->instance &&
 	    !names_this(core, sb))
 		fclock_adopt(core, sb, false);

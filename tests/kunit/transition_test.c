@@ -679,7 +679,13 @@ static void successor_never_told(struct kunit *test)
 	sees_m(rig);
 	/* its write may be under way, and come to the device once more */
 	KUNIT_EXPECT_EQ(test, rig->writes, 0);
+	/* who is not listed there may have read it, too */
+	rig->sb.part[2].instance = 0;
 	ping_state(rig, 3, 6);
+	rig_time(rig, FCLOCK_RETRY_MS);
+	sees_m(rig);
+	KUNIT_EXPECT_EQ(test, rig->writes, 0);
+	rig->sb.part[2].instance = RIG_PEER(3);
 	rig_time(rig, FCLOCK_RETRY_MS);
 	sees_m(rig);
 	KUNIT_EXPECT_FALSE(test, fclock_gone(rig->core, &rig->core->sb, 1));
@@ -695,6 +701,62 @@ static void successor_never_told(struct kunit *test)
 	reads = rig->reads;
 	rig_time(rig, FCLOCK_RETRY_MS);
 	KUNIT_EXPECT_EQ(test, rig->reads, reads);
+}
+
+/* Node 1 starts, node 3 is all there is, and leaves: M has that already. */
+static struct rig *last_one_leaves(struct kunit *test)
+{
+	struct rig *rig;
+	unsigned int n;
+
+	rig_exit(test);
+	KUNIT_ASSERT_EQ(test, 0, rig_init(test, 1));
+	rig = test->priv;
+	rig_make_super(rig, 3);
+	rig->sb.part[0].instance = 0;
+	rig->sb.part[1].instance = 0;
+	rig->sb.primary = 3;
+	rig->sb.primary_instance = RIG_PEER(3);
+	rig->state = 5;
+	rig_do(rig, fclock_core_start(rig->core));
+	sees_m(rig);
+	KUNIT_ASSERT_EQ(test, 0, rig_link(rig, 3));
+	sees_m(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.state, 5);
+	rig->sb.state = 6;
+	rig->sb.primary = 0;
+	rig->sb.primary_instance = 0;
+	rig->sb.owners = 0;
+	for (n = 0; n < RIG_NODES; n++)
+		rig->sb.part[n].instance = 0;
+	rig_time(rig, FCLOCK_RETRY_MS);
+	sees_m(rig);
+	return rig;
+}
+
+/*
+ * Nobody has the role, but the write that says so may not have ended: a starting node that hears
+ * the writer waits for its word, or for its end.
+ */
+static void role_of_nobody(struct kunit *test)
+{
+	struct rig *rig = last_one_leaves(test);
+
+	KUNIT_EXPECT_EQ(test, rig->core->sb.state, 5);
+	KUNIT_EXPECT_EQ(test, rig->writes, 0);
+	ping_state(rig, 3, 6);
+	rig_time(rig, FCLOCK_RETRY_MS);
+	sees_m(rig);
+	KUNIT_ASSERT_EQ(test, rig->writes, 1);
+	KUNIT_EXPECT_EQ(test, rig->written.state, 7);
+
+	rig = last_one_leaves(test);
+	KUNIT_EXPECT_EQ(test, rig->writes, 0);
+	rig_cut(rig, 3);
+	rig_time(rig, FCLOCK_RETRY_MS);
+	sees_m(rig);
+	KUNIT_ASSERT_EQ(test, rig->writes, 1);
+	KUNIT_EXPECT_EQ(test, rig->written.state, 7);
 }
 
 /*
@@ -2347,6 +2409,7 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(leaves_before_it_joins),
 	KUNIT_CASE(named_and_starts),
 	KUNIT_CASE(successor_never_told),
+	KUNIT_CASE(role_of_nobody),
 	KUNIT_CASE(told_while_it_takes),
 	KUNIT_CASE(leaves_unheard),
 	KUNIT_CASE(role_was_taken),

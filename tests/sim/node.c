@@ -496,17 +496,21 @@ static void leave_stop(struct world *w, struct event *e)
 	     node_restart, n, 0, 0);
 }
 
-/* By what M says: it lists @n, or nobody who is up has the role. */
-static bool node_waited_for(struct world *w, const struct node *n)
+/*
+ * By what M says: it lists @n, or nobody who is up has the role. @late: or who has it has not
+ * found out that it may act on that, because the one who handed it over could tell nobody.
+ */
+static bool node_waited_for(struct world *w, const struct node *n, bool late)
 {
 	const struct fclock_core *core = w->node[w->truth.primary].core;
 
 	return fclock_listed_instance(&w->truth, n->id) || !core ||
-	       core->instance != w->truth.primary_instance;
+	       core->instance != w->truth.primary_instance ||
+	       (late && core->sb.primary_instance != core->instance);
 }
 
 /* Who left and is away returns: all, or whom the others may wait for. Return: somebody did. */
-bool nodes_return(struct world *w, bool all)
+bool nodes_return(struct world *w, bool all, bool late)
 {
 	bool any = false;
 	unsigned int i;
@@ -514,7 +518,7 @@ bool nodes_return(struct world *w, bool all)
 	for (i = 1; i <= w->cls->nodes; i++) {
 		struct node *n = &w->node[i];
 
-		if (!n->away || !(all || node_waited_for(w, n)))
+		if (!n->away || !(all || node_waited_for(w, n, late)))
 			continue;
 		n->away = false;
 		any = true;

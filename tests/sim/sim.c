@@ -367,6 +367,9 @@ void world_run_until(struct world *w, u64 end)
 	w->now = max(w->now, end);
 }
 
+/* What those who are up can do without the others, they have done by then. */
+#define ALONE	(20 * W_SEC)
+
 /* Load and faults are over: everything that waits has to end. */
 static void settle(struct world *w)
 {
@@ -380,9 +383,9 @@ static void settle(struct world *w)
 		if (w->cls->rate)
 			world_copy_all(w);
 		world_run_until(w, w->now + W_SEC / 2);
-		nodes_return(w, false);
+		nodes_return(w, false, w->now > began + ALONE);
 		if (!w->failed && scan_quiet(w, why, sizeof(why)) &&
-		    !nodes_return(w, true))
+		    !nodes_return(w, true, true))
 			return;
 	}
 	if (w->failed)

@@ -561,8 +561,8 @@ void node_restart(struct world *w, struct event *e);
 void node_attach(struct node *n, unsigned int s);
 void node_detach(struct node *n, unsigned int s);
 void node_leave(struct node *n);
-/* Who left and is away returns: @all, or whom the others may wait for. Return: somebody did. */
-bool nodes_return(struct world *w, bool all);
+/* Who left and is away returns: @all, or whom the others may wait for, @late: see node_waited_for(). Return: somebody did. */
+bool nodes_return(struct world *w, bool all, bool late);
 void node_ask(struct node *n, u8 kind, u16 slots, u32 rate, u64 length);
 void node_set_room(struct node *n, u64 sectors);
 void node_set_copy(struct node *n, unsigned int s, u64 sectors);
