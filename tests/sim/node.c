@@ -127,7 +127,10 @@ static void ask_woken(struct world *w, struct event *e)
 
 static void ask_late(struct world *w, struct event *e)
 {
-	if (w->calm || !ask_find(e->node, e->a))
+	const struct ask *a = ask_find(e->node, e->a);
+
+	/* who was frozen finds the answer and the end of his time together */
+	if (w->calm || !a || a->answered)
 		return;
 	if (e->node->core->pri.failed)
 		w_fail(w, "n%u lets an ask wait and cannot write M", e->node->id);
@@ -151,6 +154,7 @@ static void op_answer(struct fclock_core *core, struct fclock_ask *ask)
 	w_trace(n->w, "n%u answer %d %s", n->id, ask->error,
 		keep(n->w, ask->text));
 	oracle_answer(n->w, a);
+	a->answered = true;
 	w_in(n->w, w_below(n->w, 2 * W_MS), n, ask_woken, NULL, a->number, 0);
 }
 
@@ -496,6 +500,22 @@ static void leave_stop(struct world *w, struct event *e)
 	     node_restart, n, 0, 0);
 }
 
+/* Does anybody that M lists, but for who has the role, run that superblock? */
+static bool node_knows(struct world *w)
+{
+	const struct fclock_core *core;
+	unsigned int i;
+
+	for (i = 1; i <= w->cls->nodes; i++) {
+		core = w->node[i].core;
+		if (core && i != w->truth.primary &&
+		    core->instance == fclock_listed_instance(&w->truth, i) &&
+		    core->sb.state >= w->truth.state)
+			return true;
+	}
+	return false;
+}
+
 /*
  * By what M says: it lists @n, or nobody who is up has the role. @late: or who has it has not
  * found out that it may act on that, because the one who handed it over could tell nobody.
@@ -506,7 +526,8 @@ static bool node_waited_for(struct world *w, const struct node *n, bool late)
 
 	return fclock_listed_instance(&w->truth, n->id) || !core ||
 	       core->instance != w->truth.primary_instance ||
-	       (late && core->sb.primary_instance != core->instance);
+	       (late && core->sb.primary_instance != core->instance &&
+		!node_knows(w));
 }
 
 /* Who left and is away returns: all, or whom the others may wait for. Return: somebody did. */

@@ -203,6 +203,7 @@ struct ask {
 	u64 number, called;
 	u64 landed;			/* state that a superblock made for it has; 0: none */
 	bool met;			/* what it wants stood on M since it was called */
+	bool answered;
 };
 
 /* What a core has about a slot: its owner frees it. */
