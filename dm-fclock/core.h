@@ -398,6 +398,7 @@ struct fclock_peer {
 	/* epoch that it told on this link while it was not taking the role; 0: none */
 	u64 told;
 	bool bye;			/* @instance said BYE */
+	bool primary;			/* it had the role when this connection began */
 	char host[FCLOCK_HOST_LEN];
 	u64 tx_seq, rx_seq;
 	u64 heard_at;			/* ms */

@@ -36,6 +36,7 @@ static void link_up(struct fclock_core *core, struct fclock_peer *peer,
 	peer->state = again ? max(peer->state, msg->state) : msg->state;
 	peer->credits = min_t(u16, le16_to_cpu(hello->credits), FCLOCK_CREDITS);
 	memcpy(peer->host, hello->host, sizeof(peer->host));
+	peer->primary = le64_to_cpu(hello->primary_instance) == msg->sender;
 	if (!again) {
 		peer->instance = msg->sender;
 		peer->bye = false;

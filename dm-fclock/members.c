@@ -142,14 +142,24 @@ static bool was_announced(struct fclock_core *core,
 }
 
 /*
- * The primary that this node knows, and hears, has not come to @sb: the write may not have ended.
- * It will say that it has, or its link will end.
+ * The node that has the role, as it said itself, is heard, and has not come to @sb: its write may
+ * not have ended. It will say that it has, or be gone. 0: there is none.
+ *
+ * A link that breaks ends this as well: a primary that has stopped and could not say BYE looks
+ * the same, and who starts would wait for a list although all is well.
  */
-static bool under_way(struct fclock_core *core, const struct fclock_super *sb)
+static unsigned int under_way(struct fclock_core *core,
+			      const struct fclock_super *sb)
 {
-	const struct fclock_peer *peer = fclock_linked_primary(core);
+	struct fclock_peer *peer;
 
-	return peer && peer->state < sb->state;
+	for (peer = fclock_next_peer(core, NULL); peer;
+	     peer = fclock_next_peer(core, peer))
+		if (peer->link == FCLOCK_LINK_UP && peer->state < sb->state &&
+		    (peer->primary || peer == fclock_linked_primary(core)) &&
+		    !instance_gone(core, peer->node, peer->instance, sb->state))
+			return peer->node;
+	return 0;
 }
 
 /*
@@ -199,6 +209,8 @@ static void say_waiting(struct fclock_core *core, const struct fclock_super *sb)
 	if (names_this(core, sb) && core->have_sb)
 		sb = &core->sb;
 	node = sb && !primary_gone(core, sb) ? sb->primary : role_of(core, sb);
+	if (sb && node == core->cfg.node && under_way(core, sb))
+		node = under_way(core, sb);
 	key = ((u64)node << 32) | core->phase | BIT(16);
 	if (core->said_waiting == key || !node)
 		return;

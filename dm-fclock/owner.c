@@ -882,11 +882,13 @@ void fclock_owner_link_down(struct fclock_core *core, struct fclock_peer *peer)
 
 		fclock_unqueue_out(&rec->out);
 		fclock_unqueue_out(&rec->recall);
-		/* no reader gets a lock that it cannot be asked for: it asks again */
+		/* no reader has a lock that it never heard of, nor gets one now: it asks again */
 		if (rec->state == FCLOCK_REC_GRANTING ||
 		    (rec->state == FCLOCK_REC_WAITING &&
 		     rec->kind == FCLOCK_KIND_SHARED))
 			fclock_record_free(core, rec);
+		else if (rec->state == FCLOCK_REC_HELD && !rec->sent)
+			record_release(core, rec);
 	}
 	owner_leave_locked(core);
 	/* who waited for a split object comes before whoever asks next */

@@ -320,7 +320,7 @@ static void reconnect(struct kunit *test)
 	committed(rig);
 	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 3));
 	KUNIT_EXPECT_EQ(test, rig_hears(rig, 3), 0);
-	KUNIT_EXPECT_EQ(test, record(rig, 3, 0)->state, FCLOCK_REC_HELD);
+	KUNIT_EXPECT_EQ(test, record(rig, 3, 0)->state, FCLOCK_REC_FREE);
 	rig_request(rig, 3, id_of(2, 0), 1, SHARED, 40, 40);
 	KUNIT_EXPECT_EQ(test, rig_hears(rig, 3), FCLOCK_LOCK_GRANT);
 }
@@ -535,6 +535,36 @@ static void reader_is_cut_off(struct kunit *test)
 	rig_silence(rig, 3);
 	rig_request(rig, 3, id_of(1, 1), 0, SHARED, 40, 40);
 	expect_grant(rig, 3, id_of(1, 1), 40);
+}
+
+/*
+ * It waits behind a split ahead of a writer, which ends with its link, or its grant had not been
+ * sent: no lock of it is left in a writer's way.
+ */
+static void reader_never_heard(struct kunit *test)
+{
+	struct rig *rig = begin(test);
+
+	writes(rig, 1, id_of(1, 0), 7);
+	give(rig, 3, id_of(1, 0), 0, 6);
+	writes(rig, 1, id_of(1, 1), 4);
+	rig_request(rig, 1, id_of(1, 2), A, SPLIT, 5, 5);
+	KUNIT_ASSERT_EQ(test, rig->copies, 3);
+	rig_silence(rig, 3);
+	rig_request(rig, 3, id_of(1, 1), 1, SHARED, 6, 6);
+	KUNIT_EXPECT_EQ(test, record(rig, 3, 1)->state, FCLOCK_REC_WAITING);
+	rig_request(rig, 3, id_of(1, 2), 1, SHARED, 40, 40);
+	KUNIT_EXPECT_EQ(test, record(rig, 3, 2)->state, FCLOCK_REC_HELD);
+	rig_cut(rig, 3);
+	KUNIT_EXPECT_EQ(test, record(rig, 3, 1)->state, FCLOCK_REC_FREE);
+	KUNIT_EXPECT_EQ(test, record(rig, 3, 2)->state, FCLOCK_REC_FREE);
+	KUNIT_EXPECT_EQ(test, rig->core->peer[3].rec_held, 1);
+	rig_request(rig, 1, id_of(1, 3), A, SPLIT, 40, 40);
+	KUNIT_ASSERT_EQ(test, rig->copies, 4);
+	KUNIT_EXPECT_EQ(test, rig->split[3]->first, 40);
+	rig_request(rig, 1, id_of(1, 4), 1, SPLIT, 6, 6);
+	KUNIT_ASSERT_EQ(test, rig->copies, 5);
+	KUNIT_EXPECT_EQ(test, rig->split[4]->first, 6);
 }
 
 /* Splits that end with a link leave room: for who waits for it, before who asks next. */
@@ -828,6 +858,7 @@ static struct kunit_case owner_cases[] = {
 	KUNIT_CASE(stuck_and_split),
 	KUNIT_CASE(stuck_in_one_copy),
 	KUNIT_CASE(reader_is_cut_off),
+	KUNIT_CASE(reader_never_heard),
 	KUNIT_CASE(room_after_a_link),
 	KUNIT_CASE(released_in_every_state),
 	KUNIT_CASE(prepare_in_every_state),

@@ -50,6 +50,7 @@ struct rig {
 	u8 out[FCLOCK_FRAME_MAX] __aligned(8);	/* payloads made here */
 	u64 seq[RIG_NODES + 1];
 	u64 state;			/* that peers say */
+	u64 primary;			/* instance that they say has the role */
 	u8 uuid;			/* each byte of it */
 	u64 owners;			/* not 0: instead of one */
 	unsigned long bits[2][BITS_TO_LONGS(RIG_ROOM_SLICES * RIG_SLICE)];
@@ -318,6 +319,7 @@ static inline struct fclock_wire_hello *rig_hello(struct rig *rig,
 	hello->grain = cpu_to_le32(8);
 	hello->epoch = cpu_to_le64(rig->core->epoch);
 	hello->members = cpu_to_le64(rig->core->members);
+	hello->primary_instance = cpu_to_le64(rig->primary);
 	hello->credits = cpu_to_le16(FCLOCK_CREDITS);
 	hello->locks = cpu_to_le16(FCLOCK_LOCKS);
 	strscpy(hello->host, "there", sizeof(hello->host));

@@ -703,11 +703,10 @@ static void successor_never_told(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->reads, reads);
 }
 
-/* Node 1 starts, node 3 is all there is, and leaves: M has that already. */
-static struct rig *last_one_leaves(struct kunit *test)
+/* Node 1 starts, and hears node 3, which is all there is. It reads M before that, or not. */
+static struct rig *hears_the_last_one(struct kunit *test, bool read)
 {
 	struct rig *rig;
-	unsigned int n;
 
 	rig_exit(test);
 	KUNIT_ASSERT_EQ(test, 0, rig_init(test, 1));
@@ -718,45 +717,70 @@ static struct rig *last_one_leaves(struct kunit *test)
 	rig->sb.primary = 3;
 	rig->sb.primary_instance = RIG_PEER(3);
 	rig->state = 5;
+	rig->primary = read ? 0 : RIG_PEER(3);
 	rig_do(rig, fclock_core_start(rig->core));
-	sees_m(rig);
+	if (read)
+		sees_m(rig);
 	KUNIT_ASSERT_EQ(test, 0, rig_link(rig, 3));
-	sees_m(rig);
-	KUNIT_EXPECT_EQ(test, rig->core->sb.state, 5);
+	if (read)
+		sees_m(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.state, read ? 5 : 0);
+	return rig;
+}
+
+/* Node 3 leaves: M has that already, and nobody the role. Whether the write has ended? */
+static struct rig *last_one_leaves(struct kunit *test, bool read)
+{
+	struct rig *rig = hears_the_last_one(test, read);
+
 	rig->sb.state = 6;
 	rig->sb.primary = 0;
 	rig->sb.primary_instance = 0;
 	rig->sb.owners = 0;
-	for (n = 0; n < RIG_NODES; n++)
-		rig->sb.part[n].instance = 0;
-	rig_time(rig, FCLOCK_RETRY_MS);
+	rig->sb.part[2].instance = 0;
+	if (read)
+		rig_time(rig, FCLOCK_RETRY_MS);
 	sees_m(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.state, read ? 5 : 0);
+	KUNIT_EXPECT_EQ(test, rig->writes, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->said_waiting >> 32, 3);
 	return rig;
+}
+
+static void takes_role_of_nobody(struct rig *rig)
+{
+	struct kunit *test = rig->test;
+
+	sees_m(rig);
+	KUNIT_ASSERT_EQ(test, rig->writes, 1);
+	KUNIT_EXPECT_EQ(test, rig->written.state, 7);
+	KUNIT_EXPECT_EQ(test, rig->written.primary, 1);
 }
 
 /*
  * Nobody has the role, but the write that says so may not have ended: a starting node that hears
- * the writer waits for its word, or for its end.
+ * the writer waits for its word, or for its end, and says so.
  */
 static void role_of_nobody(struct kunit *test)
 {
-	struct rig *rig = last_one_leaves(test);
+	struct rig *rig;
+	unsigned int read;
 
-	KUNIT_EXPECT_EQ(test, rig->core->sb.state, 5);
-	KUNIT_EXPECT_EQ(test, rig->writes, 0);
-	ping_state(rig, 3, 6);
-	rig_time(rig, FCLOCK_RETRY_MS);
-	sees_m(rig);
-	KUNIT_ASSERT_EQ(test, rig->writes, 1);
-	KUNIT_EXPECT_EQ(test, rig->written.state, 7);
-
-	rig = last_one_leaves(test);
-	KUNIT_EXPECT_EQ(test, rig->writes, 0);
-	rig_cut(rig, 3);
-	rig_time(rig, FCLOCK_RETRY_MS);
-	sees_m(rig);
-	KUNIT_ASSERT_EQ(test, rig->writes, 1);
-	KUNIT_EXPECT_EQ(test, rig->written.state, 7);
+	for (read = 0; read < 2; read++) {
+		rig = last_one_leaves(test, read);
+		ping_state(rig, 3, 6);
+		rig_time(rig, FCLOCK_RETRY_MS);
+		takes_role_of_nobody(rig);
+		/* fenced */
+		rig = last_one_leaves(test, read);
+		rig_do(rig, fclock_core_members(rig->core, 1, 3));
+		takes_role_of_nobody(rig);
+		/* it may have gone, and its BYE with the link */
+		rig = last_one_leaves(test, read);
+		rig_cut(rig, 3);
+		rig_time(rig, FCLOCK_RETRY_MS);
+		takes_role_of_nobody(rig);
+	}
 }
 
 /*
