@@ -21,7 +21,7 @@ import fclock  # noqa: E402
 from checker_test import DISKS, SLOTS  # noqa: E402
 from fclock import stage  # noqa: E402
 
-TRIGGERS = int(os.environ.get('FCLOCK_TRIGGERS') or 60)
+TRIGGERS = int(os.environ.get('FCLOCK_TRIGGERS') or 66)
 DEBUGFS = '/sys/kernel/debug'
 DELAYS = ('receive', 'send', 'gate', 'super', 'commit', 'copy')
 
