@@ -19,6 +19,7 @@
 #include <linux/dlm.h>
 #include <linux/module.h>
 #include <linux/random.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/uuid.h>
 #include "compat.h"
@@ -118,6 +119,12 @@ static void recover_done(void *arg, struct dlm_slot *slots, int num_slots,
 	int i, nodeid = 0, too_high = 0;
 	u64 bit, list = 0;
 
+	/*
+	 * For good: this thread recovers this lockspace only, and is here before any write
+	 * can wait for a list. DLM allocates on the way to the next one, and reclaim
+	 * would wait for those writes.
+	 */
+	memalloc_noio_save();
 	for (i = 0; i < num_slots; i++) {
 		bit = fclock_dlm_bit(slots[i].nodeid);
 		list |= bit;

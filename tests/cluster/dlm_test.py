@@ -138,6 +138,23 @@ def formation(t, c, v):
            'the table line has the word')
 
 
+PF_MEMALLOC_NOIO = 0x80000
+
+
+def recoverers(c, i):
+    """Flags of the threads that recover lockspaces."""
+    stats = c[i].sh('cat /proc/[0-9]*/stat 2>/dev/null || :')
+    return [int(m[1]) for m in re.finditer(
+        r'^\d+ \(dlm_recoverd\) \S(?: -?\d+){5} (\d+)', stats, re.M)]
+
+
+def no_reclaim(t, c, v):
+    """Before there is GFS2, whose lockspace has such a thread, too."""
+    flags = {i: recoverers(c, i) for i in v.nodes}
+    t.ok(all(f and all(n & PF_MEMALLOC_NOIO for n in f) for f in flags.values()),
+         f'who brings the lists never waits for I/O of the volume: {flags}')
+
+
 def file_system(t, c):
     for i in (1, 2, 3):
         linear(c, i, 'fs', 'fa')
@@ -333,6 +350,7 @@ def main():
         stage(t, 'corosync and dlm_controld run')
         formation(t, c, v)
         stage(t, 'the volume runs')
+        no_reclaim(t, c, v)
         file_system(t, c)
         stage(t, 'GFS2 is mounted')
         writers = [Writer(c, i) for i in v.nodes]
