@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Two nodes that start, leave, are cut from power and return; members lists; the role
- * of the primary that is handed over, or taken.
+ * of the primary that is handed over, or taken; writes of M that land twice.
  *
  *   proctype	what it abstracts
- *   node	members.c: instance_gone(), role_of(), may_take(), super_seen(),
+ *   node	members.c: instance_gone(), role_of(), was_announced(),
+ *		under_way(), may_take(), super_seen(), may_be_untold(),
  *		fclock_members_adopt(), fclock_begin_ending(), reborn(),
  *		left_done(), fclock_core_leave(), fclock_core_leave_now();
  *		view.c: view_node(), view_primary(); primary.c: fclock_primary_kick(),
@@ -13,10 +14,13 @@
  *		link.c: link_up()
  *   link	the network
  *   manager	the cluster manager: lists, each with its epoch
+ *   third	(with THIRD) what a third node says of its state
  *
  * M is one superblock: its state, the instance of each participant, the primary and its
  * instance, the epoch. A read of it returns what stood there when the read
- * began; a write is done when it ends, or done or not when its node loses power.
+ * began. A write lands at some moment, and ends later: until then it may land once
+ * more (multipath, iSCSI), over what was written since. When its node loses power it has
+ * landed or not, and does so no more.
  *
  * A frame is made when the link can take it (frame.c), and arrives then: what is
  * to be said waits as a bit, and the bits go in any order, but PREPARE after the
@@ -30,17 +34,23 @@
  *
  * Left out: nodes that are left out while they run, so ENDING and reborn() are hardly
  * met; nodes that leave before they take part; writes of M that fail, time-outs of
- * PREPARE, triggers (transition.pml); the end of RESUMING by its deadline; more than two
- * nodes; owners, slots.
+ * PREPARE, triggers (transition.pml); the end of RESUMING by its deadline; owners, slots.
+ * More than two nodes: the third one is heard and hears, always, and may be a witness of
+ * what was announced. It does not PREPARE, is not waited for, and never has the role.
+ *
+ * And the second landing (see `apart`) of a write by which a starting node took the role
+ * of nobody (case (c)) where it cannot know of that write: it does not hear who
+ * writes, who may as well have left properly; or who writes became the primary after
+ * HELLO, and the starting node has not got its superblock yet.
  *
  * `calm` ends faults and what administrators do. When then nothing can happen any
  * more and both nodes are up, both take part. Is only one up, the manager
  * leaves the other one out, and then that one takes part. Before that already, if M
- * names it and lists nobody else.
+ * names it and lists nobody else, and the former primary is gone or a witness is heard.
  *
  * Invariant 6 of protocol.rst (nobody is struck who does I/O, none does I/O who is
- * not listed on M); no write of the superblock undoes another's; BYE only when all has
- * ended; who hands the role over stays until that is heard.
+ * not listed on M); no write of the superblock undoes another's, and none that lands twice
+ * does; BYE only when all has ended; who hands the role over stays until that is heard.
  */
 #ifndef STARTS
 #define STARTS 2
@@ -62,6 +72,9 @@
 #endif
 #ifndef FRESH
 #define FRESH 0		/* M is empty, both nodes are off */
+#endif
+#ifndef THIRD
+#define THIRD 0		/* a third node, that may be a witness */
 #endif
 #define NOBODY 2
 #define ENDS 255	/* prep of an instance that begins nothing any more */
@@ -96,7 +109,7 @@ byte top[2];			/* ghost: highest state that ran there */
 
 /* what a node knows of the other one */
 byte k_inst[2], k_state[2];
-bool k_bye[2], wv[2], wj[2];
+bool k_bye[2], k_pri[2], wv[2], wj[2];	/* k_pri: said it in HELLO, while linked */
 byte told[2];			/* epoch that it said in PING, not TAKING */
 byte out[2];			/* what it has to tell it */
 
@@ -104,8 +117,15 @@ byte out[2];			/* what it has to tell it */
 mtype ph[2] = IDLE;
 byte num[2], base[2];
 bool need[2], done[2], writing[2], reading[2], news[2];
+bool landed[2];			/* what it writes is on M, and has not ended */
+bool apart[2];			/* ghost: the other one has not heard it ever since */
 byte n_state[2], n_p[4], n_pri[2], n_inst[2], n_ep[2];
 byte r_state[2], r_p[4], r_pri[2], r_inst[2], r_ep[2];
+
+#if THIRD
+byte w_state, k_w[2];		/* the third node's state, as it runs, as they know */
+bool w_listed;
+#endif
 
 bool linked, calm;
 byte starts = STARTS, leaves = LEAVES, crashes = CRASHES, late = LATE, lists = LISTS;
@@ -147,6 +167,35 @@ hidden byte b;
 	((phase[i] == STARTING && !is_primary(i)) || \
 	 (takes_part(i) && (untold(i) || s_primary_gone(i)))))
 
+/*
+ * was_announced(): who is listed in what was read runs it, so its write has ended. The
+ * state of any other node may be from M, too.
+ */
+#ifdef BUG_READER_IS_WITNESS
+#define in_r(i) true
+#define w_counts true
+#else
+#define in_r(i) (r_p[at(i, o(i))] && r_p[at(i, o(i))] == k_inst[i])
+#define w_counts w_listed
+#endif
+#if THIRD
+#define third_runs(i, st) (w_counts && k_w[i] >= (st))
+#else
+#define third_runs(i, st) false
+#endif
+#define was_announced(i) ((linked && k_state[i] >= r_state[i] && in_r(i)) || \
+	third_runs(i, r_state[i]))
+
+/* under_way(): the primary is heard, and has not come to what was read. */
+#define hears_primary(i) (linked && \
+	(k_pri[i] || (s_state[i] && s_pri[i] == o(i) && s_inst[i] == k_inst[i])))
+#ifdef BUG_READS_AHEAD
+#define under_way(i) false
+#else
+#define under_way(i) (hears_primary(i) && k_state[i] < r_state[i] && \
+	!k_bye[i] && in(ep[i], o(i)))
+#endif
+
 /* Case (c): nodes of M's list that no newer one left out. */
 #define candidate(i, n) (in(r_ep[i], n) && in(ep[i], n))
 
@@ -162,7 +211,13 @@ inline may_take(i)
 	if
 	:: !in(ep[i], i) -> b = false
 	:: in(ep[i], i) && r_state[i] && names_this(i) ->
+		/* a write that has not ended may land once more, over what this node writes */
+#ifdef BUG_NAMED_AT_ONCE
 		b = !is_primary(i)
+#else
+		b = !is_primary(i) &&
+			(!s_state[i] || s_primary_gone(i) || was_announced(i))
+#endif
 	:: else ->
 		if
 		:: r_state[i] && !r_primary_gone(i) -> b = false
@@ -174,6 +229,7 @@ inline may_take(i)
 			b = phase[i] == STARTING
 #else
 			b = phase[i] == STARTING && all_heard(i) &&
+				!(r_state[i] && under_way(i)) &&
 				(candidate(i, i) -> i == 0 || !candidate(i, 0) :
 				 !candidate(i, o(i)) && (i == 0 || !in(ep[i], 0)))
 #endif
@@ -211,7 +267,11 @@ inline link_down()
 	out[0] = 0;
 	out[1] = 0;
 	told[0] = 0;
-	told[1] = 0
+	told[1] = 0;
+	k_pri[0] = false;
+	k_pri[1] = false;
+	apart[0] = landed[0];
+	apart[1] = landed[1]
 }
 
 inline stop_all(i)
@@ -298,10 +358,9 @@ inline forget(i)
 	ph[i] = IDLE;
 	prep[i] = 0;
 	said[i] = false;
-	writing[i] = false;
+	write_over(i);
 	need[i] = false;
 	done[i] = false;
-	base[i] = 0;
 	wv[i] = false;
 	wj[i] = false;
 	news[i] = false;
@@ -326,7 +385,10 @@ inline off(i)
 	s_ep[i] = 0;
 	k_inst[i] = 0;
 	k_state[i] = 0;
-	k_bye[i] = false
+	k_bye[i] = false;
+#if THIRD
+	k_w[i] = 0
+#endif
 }
 
 inline new_instance(i)
@@ -366,6 +428,14 @@ inline next_over(i)
 	n_pri[i] = 0;
 	n_inst[i] = 0;
 	n_ep[i] = 0
+}
+
+inline write_over(i)
+{
+	writing[i] = false;
+	landed[i] = false;
+	apart[i] = false;
+	base[i] = 0
 }
 
 inline read_begin(i)
@@ -413,8 +483,8 @@ inline read_end(i)
 	:: reads_wanted(i) ->
 #endif
 		if
-		:: r_state[i] && phase[i] == STARTING && r_p[at(i, i)] != inst[i] &&
-		   !names_this(i) ->
+		:: r_state[i] && phase[i] == STARTING && !under_way(i) &&
+		   r_p[at(i, i)] != inst[i] && !names_this(i) ->
 			adopt(i, r_state[i], r_p[at(i, 0)], r_p[at(i, 1)], r_pri[i],
 			      r_inst[i], r_ep[i])
 		:: else
@@ -476,15 +546,8 @@ inline build_view(i)
 
 #define struck(i, n) (m_p[n] && n_p[at(i, n)] != m_p[n])
 
-/* What @i writes is on M now. */
-inline land(i)
+inline put(i)
 {
-	/* no write undoes another's: it was made from what stands there */
-	assert(n_state[i] > m_state);
-	assert(base[i] == m_state);
-	/* invariant 6 */
-	assert(!(struck(i, 0) && inst[0] == m_p[0] && io[0]));
-	assert(!(struck(i, 1) && inst[1] == m_p[1] && io[1]));
 	m_state = n_state[i];
 	m_p[0] = n_p[at(i, 0)];
 	m_p[1] = n_p[at(i, 1)];
@@ -493,12 +556,37 @@ inline land(i)
 	m_ep = n_ep[i]
 }
 
+/* What @i writes is on M now, though nobody knows yet. */
+inline land(i)
+{
+	/* no write undoes another's: it was made from what stands there */
+	assert(n_state[i] > m_state);
+	assert(base[i] == m_state);
+	/* invariant 6 */
+	assert(!(struck(i, 0) && inst[0] == m_p[0] && io[0]));
+	assert(!(struck(i, 1) && inst[1] == m_p[1] && io[1]));
+	put(i);
+	base[i] = 0;
+	landed[i] = true;
+	apart[i] = !hears_primary(o(i))
+}
+
+/*
+ * It is sent to the device once more, at any moment before its end. Who starts, and finds
+ * that nobody has the role, cannot know of one that it does not hear (apart).
+ */
+#define names_running(i) (n_pri[i] != NOBODY && n_inst[i] == inst[n_pri[i] % 2])
+#define lands_again(i) (landed[i] && (!apart[i] || names_running(i)))
+inline land_again(i)
+{
+	assert(m_state == n_state[i] && m_pri == n_pri[i] && m_inst == n_inst[i]);
+	put(i)
+}
+
 /* fclock_primary_written() */
 inline written(i)
 {
-	land(i);
-	writing[i] = false;
-	base[i] = 0;
+	write_over(i);
 	if
 	:: prep[i] == ENDS || ph[i] == IDLE -> ph[i] = IDLE
 	:: else ->
@@ -544,6 +632,7 @@ inline link_up(i)
 		wj[i] = false
 	:: else -> heard(i)
 	fi;
+	k_pri[i] = is_primary(o(i));
 	if
 	:: phase[i] == LEFT -> say(i, BYE)
 	:: else ->
@@ -627,10 +716,6 @@ end:	do
 		now[i] = true;
 		stop_all(i) }
 	:: d_step { !calm && crashes && works(i) -> crashes--; off(i) }
-	:: d_step { !calm && crashes && works(i) && writing[i] ->
-		crashes--;
-		land(i);
-		off(i) }
 	:: d_step { phase[i] == LEFT -> off(i) }
 
 	/* the life of an instance */
@@ -676,7 +761,9 @@ end:	do
 		(!need[i] || done[i] || s_gone(i, o(i))) &&
 		(said[i] || prep[i] != num[i]) ->
 		build_view(i) }
-	:: d_step { works(i) && writing[i] -> written(i) }
+	:: d_step { writing[i] && !landed[i] -> land(i) }
+	:: d_step { lands_again(i) -> land_again(i) }
+	:: d_step { works(i) && landed[i] -> written(i) }
 	:: d_step { works(i) && ph[i] == RESUMING && resumed(i) ->
 		ph[i] = IDLE;
 		need[i] = false;
@@ -708,6 +795,25 @@ end:	do
 	od
 }
 
+#if THIRD
+#define announces(n) (works(n) && (is_primary(n) || ph[n] == RESUMING))
+
+/*
+ * A participant, which runs what was announced, or a node that starts, and reads M. It
+ * hears the others, and they hear it.
+ */
+proctype third()
+{
+end:	do
+	:: d_step { w_listed && announces(0) && s_state[0] > w_state -> w_state = s_state[0] }
+	:: d_step { w_listed && announces(1) && s_state[1] > w_state -> w_state = s_state[1] }
+	:: d_step { !w_listed && m_state > w_state -> w_state = m_state }
+	:: d_step { works(0) && k_w[0] < w_state -> k_w[0] = w_state; members_news(0) }
+	:: d_step { works(1) && k_w[1] < w_state -> k_w[1] = w_state; members_news(1) }
+	od
+}
+#endif
+
 #define alive ((powered[0] -> 1 : 0) + (powered[1] -> 2 : 0))
 
 inline new_list()
@@ -733,7 +839,9 @@ end:	do
 	(phase[i] == RUNNING && s_state[i] == m_state && m_p[i] == inst[i] && !prep[i] && \
 	 ph[i] == IDLE && powered[m_pri % 2] && m_inst == inst[m_pri % 2]))
 
-#define alone(i) (m_pri == (i) && powered[i] && m_inst == inst[i] && !m_p[o(i)])
+/* It may take the role that M says it has: nobody has to be left out for that. */
+#define certain(i) (s_primary_gone(i) || third_runs(i, m_state))
+#define alone(i) (m_pri == (i) && powered[i] && m_inst == inst[i] && !m_p[o(i)] && certain(i))
 
 init {
 	d_step {
@@ -770,6 +878,13 @@ init {
 		run node(0);
 		run node(1);
 		run link();
+#if THIRD
+		if
+		:: w_listed = true; w_state = 1
+		:: skip
+		fi;
+		run third();
+#endif
 		run manager()
 	}
 	calm = true;
