@@ -29,7 +29,8 @@
  *
  * Invariants (protocol.rst): 2 (durable before use), 3 (a confirmation is true
  * until its generation ends), 4 (no split under a reader), 5 (nothing of a generation
- * that ends is on its way), 6 (fence first).
+ * that ends is on its way), 6 (fence first). No client that is cut off holds a lock by
+ * a grant that was never sent.
  */
 #ifndef TRANSITIONS
 #define TRANSITIONS 1
@@ -114,6 +115,78 @@ inline record_free(c)
 	rec_kind[c] = SHARED
 }
 
+/* ------------------------------------------ the owner: what waits, the split */
+
+#define held_by_any (rec[1] == HELD || rec[2] == HELD)
+#define lost_holder ((rec[1] == HELD && !linked[1]) || (rec[2] == HELD && !linked[2]))
+#define waits(c, k) (rec[c] == WAITING && rec_kind[c] == k && rec_state[c] == state[0])
+
+/*
+ * No lock is held by a client that is cut off and was never told: it could not give it
+ * back, and writers would wait for it.
+ */
+#define told(c) (rec[c] != HELD || rec_sent[c] || linked[c])
+
+inline split_copy()
+{
+	split = COPYING;
+	/* invariant 4: no client holds, whatever the table says */
+	assert(obj[1] != HELD || dead[1]);
+	assert(obj[2] != HELD || dead[2])
+}
+
+inline recheck()
+{
+	if
+	:: split == LOCKING && !held_by_any -> split_copy()
+	:: else
+	fi
+}
+
+inline recall(c)
+{
+	if
+	:: rec[c] == HELD && !rec_recalled[c] ->
+		rec_recalled[c] = true;
+		recall_q[c] = linked[c]
+	:: else
+	fi
+}
+
+/* owner_handle(), owner_decide() for a record that waits */
+inline owner_handle(c)
+{
+	if
+	:: rec[c] != WAITING || rec_state[c] > state[0] -> skip
+	:: rec[c] == WAITING && (rec_state[c] < state[0] || prep[0]) -> record_free(c)
+	:: else ->
+		if
+		:: bits -> rec[c] = GRANTING; out_q[c] = linked[c]
+#ifdef BUG_SHARED_PASSES
+		:: !bits && rec_kind[c] == SHARED ->
+#else
+		:: !bits && rec_kind[c] == SHARED && split == NONE &&
+		   !(lost_holder && (waits(1, SPLIT) || waits(2, SPLIT))) ->
+#endif
+			rec[c] = HELD;
+			out_q[c] = linked[c];
+			assert(told(c))
+		:: !bits && rec_kind[c] == SPLIT && split == NONE && !lost_holder ->
+			split = LOCKING;
+			recall(1);
+			recall(2);
+			recheck()
+		:: else
+		fi
+	fi
+}
+
+inline owner_retry()
+{
+	owner_handle(1);
+	owner_handle(2)
+}
+
 /* --------------------------------------------------------------- links */
 
 /* Both ends; what was on its way is lost. */
@@ -135,10 +208,24 @@ inline link_down(c)
 	:: obj[c] == RELEASING -> object_free(c)
 	:: else
 	fi;
+	/* no reader is left with a lock that it never heard of: it asks again */
 	if
 	:: rec[c] == GRANTING -> record_free(c)
+#ifndef BUG_CUT_OFF_WAITS
+	:: rec[c] == WAITING && rec_kind[c] == SHARED -> record_free(c)
+#endif
+#ifndef BUG_UNSENT_STAYS
+	:: rec[c] == HELD && !rec_sent[c] -> record_free(c); recheck()
+#endif
 	:: else
-	fi
+	fi;
+	assert(told(c));
+	/* no split waits for a client that is cut off; who needs it is stuck until then */
+	if
+	:: split == LOCKING && lost_holder -> split = NONE
+	:: else
+	fi;
+	owner_retry()
 }
 
 inline link_up(c)
@@ -388,63 +475,6 @@ end:	do
 
 /* -------------------------------------------------------------- owner */
 
-#define held_by_any (rec[1] == HELD || rec[2] == HELD)
-#define lost_holder ((rec[1] == HELD && !linked[1]) || (rec[2] == HELD && !linked[2]))
-#define waits(c, k) (rec[c] == WAITING && rec_kind[c] == k && rec_state[c] == state[0])
-
-inline split_copy()
-{
-	split = COPYING;
-	/* invariant 4: no client holds, whatever the table says */
-	assert(obj[1] != HELD || dead[1]);
-	assert(obj[2] != HELD || dead[2])
-}
-
-inline recheck()
-{
-	if
-	:: split == LOCKING && !held_by_any -> split_copy()
-	:: else
-	fi
-}
-
-inline recall(c)
-{
-	if
-	:: rec[c] == HELD && !rec_recalled[c] ->
-		rec_recalled[c] = true;
-		recall_q[c] = linked[c]
-	:: else
-	fi
-}
-
-/* owner_handle(), owner_decide() for a record that waits */
-inline owner_handle(c)
-{
-	if
-	:: rec[c] != WAITING || rec_state[c] > state[0] -> skip
-	:: rec[c] == WAITING && (rec_state[c] < state[0] || prep[0]) -> record_free(c)
-	:: else ->
-		if
-		:: bits -> rec[c] = GRANTING; out_q[c] = linked[c]
-#ifdef BUG_SHARED_PASSES
-		:: !bits && rec_kind[c] == SHARED ->
-#else
-		:: !bits && rec_kind[c] == SHARED && split == NONE &&
-		   !(lost_holder && (waits(1, SPLIT) || waits(2, SPLIT))) ->
-#endif
-			rec[c] = HELD;
-			out_q[c] = linked[c]
-		:: !bits && rec_kind[c] == SPLIT && split == NONE && !lost_holder ->
-			split = LOCKING;
-			recall(1);
-			recall(2);
-			recheck()
-		:: else
-		fi
-	fi
-}
-
 inline owner_request(c)
 {
 	if
@@ -494,12 +524,6 @@ inline owner_prepare()
 	:: else -> break
 	od;
 	skip
-}
-
-inline owner_retry()
-{
-	owner_handle(1);
-	owner_handle(2)
 }
 
 inline owner_adopt(t, s, g)
@@ -581,8 +605,6 @@ end:	do
 #endif
 		said[0] = true }
 
-	/* no split waits for a client that is cut off; who needs it is stuck until then */
-	:: d_step { split == LOCKING && lost_holder -> split = NONE; owner_retry() }
 	:: d_step { split == NONE && !lost_holder && !prep[0] &&
 		(waits(1, SPLIT) || waits(2, SPLIT) || waits(1, SHARED) || waits(2, SHARED)) ->
 		owner_retry() }
