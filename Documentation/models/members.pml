@@ -346,6 +346,11 @@ inline adopt(i, st, p0, p1, pri, pin, e)
 		if
 		:: b && is_primary(i) -> say(i, SUPER)
 		:: else
+		fi;
+		/* a read that began before this is of no use */
+		if
+		:: reads_wanted(i) -> members_news(i)
+		:: else
 		fi
 	:: else
 	fi
