@@ -182,20 +182,29 @@ static bool all_heard(struct fclock_core *core, const struct fclock_super *sb)
 	return !nodes;
 }
 
+/*
+ * Has the write of @sb, which is newer than what this node runs, ended? The primary that is known
+ * here is who wrote it, or gave the role to who did, when it had ended its own.
+ */
+static bool has_ended(struct fclock_core *core, const struct fclock_super *sb)
+{
+	return !core->have_sb || primary_gone(core, &core->sb) ||
+	       was_announced(core, sb);
+}
+
 /* May this node act on it? A node that is joining never takes the role by (b). */
 static bool may_take(struct fclock_core *core, const struct fclock_super *sb)
 {
 	if (core->split_brain || !fclock_member(core, core->cfg.node))
 		return false;
 	if (names_this(core, sb))
-		return !fclock_is_primary(core) &&
-		       (!core->have_sb || primary_gone(core, &core->sb) ||
-			was_announced(core, sb));
+		return !fclock_is_primary(core) && has_ended(core, sb);
 	if (role_of(core, sb) != core->cfg.node)
 		return false;
 	if (sb && listed_alive(core, sb))
 		return fclock_listed_instance(sb, core->cfg.node) ==
-		       core->instance;
+		       core->instance &&
+		       (sb->state <= core->sb.state || has_ended(core, sb));
 	return core->phase == FCLOCK_STARTING && all_heard(core, sb) &&
 	       !(sb && under_way(core, sb));
 }
@@ -205,10 +214,13 @@ static void say_waiting(struct fclock_core *core, const struct fclock_super *sb)
 	unsigned int node;
 	u64 key;
 
-	/* named by one that may be alive, and whose write may be under way: as may_take() */
-	if (names_this(core, sb) && core->have_sb)
-		sb = &core->sb;
 	node = sb && !primary_gone(core, sb) ? sb->primary : role_of(core, sb);
+	/* by one that may be alive, and whose write may be under way: as may_take() */
+	if (sb && node == core->cfg.node && sb->state > core->sb.state &&
+	    !has_ended(core, sb)) {
+		sb = &core->sb;
+		node = sb->primary;
+	}
 	if (sb && node == core->cfg.node && under_way(core, sb))
 		node = under_way(core, sb);
 	key = ((u64)node << 32) | core->phase | BIT(16);

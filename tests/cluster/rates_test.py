@@ -17,7 +17,7 @@ import rates  # noqa: E402
 from fclock import stage  # noqa: E402
 
 FULL = bool(os.environ.get('FCLOCK_FULL'))
-DELAY = 100             # ms
+DELAY = 200 if FULL else 100    # ms: so that no area is written all over in its time
 # What is left for other users of the machine. A node whose confirmed I/O needed the dead
 # one would do none at all.
 STEADY = 0.6

@@ -703,6 +703,28 @@ static void successor_never_told(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->reads, reads);
 }
 
+/*
+ * The successor that M names is gone, and this node the next one that is listed. But who wrote
+ * that may be alive, and nobody is heard who runs it.
+ */
+static void successor_gone(struct kunit *test)
+{
+	struct rig *rig = prepared_and_cut(test);
+
+	names_node_2(rig);
+	rig->sb.primary = 3;
+	rig->sb.primary_instance = RIG_PEER(3);
+	rig_do(rig, fclock_core_members(rig->core, 1, 3));
+	sees_m(rig);
+	KUNIT_EXPECT_EQ(test, rig->writes, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->said_waiting >> 32, 1);
+	rig_do(rig, fclock_core_members(rig->core, 2, 2));
+	sees_m(rig);
+	KUNIT_ASSERT_EQ(test, rig->writes, 1);
+	KUNIT_EXPECT_EQ(test, rig->written.state, 7);
+	KUNIT_EXPECT_EQ(test, rig->written.primary, 2);
+}
+
 /* Node 1 starts, and hears node 3, which is all there is. It reads M before that, or not. */
 static struct rig *hears_the_last_one(struct kunit *test, bool read)
 {
@@ -2433,6 +2455,7 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(leaves_before_it_joins),
 	KUNIT_CASE(named_and_starts),
 	KUNIT_CASE(successor_never_told),
+	KUNIT_CASE(successor_gone),
 	KUNIT_CASE(role_of_nobody),
 	KUNIT_CASE(told_while_it_takes),
 	KUNIT_CASE(leaves_unheard),
