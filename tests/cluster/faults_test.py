@@ -133,7 +133,7 @@ class Memory(Fault):
 
 ROUNDS = {
     'links': [Point(n) for n in ('receive', 'send', 'duplicate')] +
-             [Point(f'delay-{n}') for n in DELAYS],
+             [(Super if n == 'super' else Point)(f'delay-{n}') for n in DELAYS],
     'disks': [Super('super'), Super('super-late')] +
              [Point(n) for n in ('commit', 'commit-late', 'copy-read',
                                  'copy-write', 'flush')] +
