@@ -183,8 +183,9 @@ static bool all_heard(struct fclock_core *core, const struct fclock_super *sb)
 }
 
 /*
- * Has the write of @sb, which is newer than what this node runs, ended? The primary that is known
- * here is who wrote it, or gave the role to who did, when it had ended its own.
+ * Has the write of @sb ended? If it gives the role away, it was written by a primary that had this
+ * node's PREPARED: the one known here. Who took the role by it, and wrote more, is gone where
+ * this is asked; so is the primary of the superblock that this node runs, if @sb is that.
  */
 static bool has_ended(struct fclock_core *core, const struct fclock_super *sb)
 {
@@ -192,7 +193,7 @@ static bool has_ended(struct fclock_core *core, const struct fclock_super *sb)
 	       was_announced(core, sb);
 }
 
-/* May this node act on it? A node that is joining never takes the role by (b). */
+/* May this node act on it? By (b) only who is listed, as role_of() has it. */
 static bool may_take(struct fclock_core *core, const struct fclock_super *sb)
 {
 	if (core->split_brain || !fclock_member(core, core->cfg.node))
@@ -202,9 +203,7 @@ static bool may_take(struct fclock_core *core, const struct fclock_super *sb)
 	if (role_of(core, sb) != core->cfg.node)
 		return false;
 	if (sb && listed_alive(core, sb))
-		return fclock_listed_instance(sb, core->cfg.node) ==
-		       core->instance &&
-		       (sb->state <= core->sb.state || has_ended(core, sb));
+		return has_ended(core, sb);
 	return core->phase == FCLOCK_STARTING && all_heard(core, sb) &&
 	       !(sb && under_way(core, sb));
 }
@@ -216,8 +215,7 @@ static void say_waiting(struct fclock_core *core, const struct fclock_super *sb)
 
 	node = sb && !primary_gone(core, sb) ? sb->primary : role_of(core, sb);
 	/* by one that may be alive, and whose write may be under way: as may_take() */
-	if (sb && node == core->cfg.node && sb->state > core->sb.state &&
-	    !has_ended(core, sb)) {
+	if (sb && node == core->cfg.node && !has_ended(core, sb)) {
 		sb = &core->sb;
 		node = sb->primary;
 	}
