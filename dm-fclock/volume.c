@@ -593,6 +593,45 @@ static struct fclock_volume *__volume_of_copy(struct fclock_target *t)
 	return r ? ERR_PTR(r) : v;
 }
 
+/* The slot is this table's too, unless somebody has taken it meanwhile. */
+static int __take_slot(struct fclock_target *t, struct fclock_volume *v)
+{
+	struct fclock_attachment *a = &v->slot[t->map];
+	int r;
+
+	lockdep_assert_held(&volumes_lock);
+	r = __check_copy(t, v);
+	if (r)
+		return r;
+	if (!a->md) {
+		r = __new_attachment(t, v);
+		if (r) {
+			__free_attachment(a);
+			t->ti->error = "Out of memory";
+			return r;
+		}
+	}
+	a->tables++;
+	t->volume = v;
+	add_target(t);
+	return 0;
+}
+
+/* The copy's own reference to A */
+static int open_origin(struct fclock_target *t, const struct fclock_volume *v)
+{
+	char name[16];
+	int r;
+
+	format_dev_t(name, v->origin->bd_dev);
+	r = dm_get_device(t->ti, name, FCLOCK_OPEN_READ, &t->origin);
+	if (r) {
+		t->ti->error = "Cannot open the origin device";
+		t->origin = NULL;
+	}
+	return r;
+}
+
 /**
  * fclock_copy_open - find the volume of a constructed fclock-copy and take the slot
  * @t: all but @volume and @origin is filled in
@@ -601,43 +640,31 @@ static struct fclock_volume *__volume_of_copy(struct fclock_target *t)
  */
 int fclock_copy_open(struct fclock_target *t)
 {
-	struct fclock_attachment *a;
 	struct fclock_volume *v;
 	unsigned int noio;
-	char name[16];
+	bool last = false;
 	int r;
 
 	noio = lock_volumes();
 	v = __volume_of_copy(t);
-	if (IS_ERR(v)) {
-		r = PTR_ERR(v);
-		goto out;
-	}
-	r = __check_copy(t, v);
-	if (r)
-		goto out;
-	t->ti->error = "Cannot open the origin device";
-	format_dev_t(name, v->origin->bd_dev);
-	r = dm_get_device(t->ti, name, FCLOCK_OPEN_READ, &t->origin);
-	if (r)
-		goto out;
-	a = &v->slot[t->map];
-	if (!a->md) {
-		r = __new_attachment(t, v);
-		if (r) {
-			__free_attachment(a);
-			dm_put_device(t->ti, t->origin);
-			t->origin = NULL;
-			t->ti->error = "Out of memory";
-			goto out;
-		}
-	}
-	a->tables++;
-	v->tables++;
-	t->volume = v;
-	add_target(t);
-out:
+	r = IS_ERR(v) ? PTR_ERR(v) : __check_copy(t, v);
+	if (!r)
+		v->tables++;
 	unlock_volumes(noio);
+	if (r)
+		return r;
+	/* to open a disk may take as long as its recovery, and others need not wait */
+	r = open_origin(t, v);
+	noio = lock_volumes();
+	if (!r)
+		r = __take_slot(t, v);
+	if (r)
+		last = __put_volume(v);
+	unlock_volumes(noio);
+	if (last)
+		end_volume(v);
+	if (r && t->origin)
+		dm_put_device(t->ti, t->origin);
 	return r;
 }
 
