@@ -593,16 +593,12 @@ static struct fclock_volume *__volume_of_copy(struct fclock_target *t)
 	return r ? ERR_PTR(r) : v;
 }
 
-/* The slot is this table's too, unless somebody has taken it meanwhile. */
 static int __take_slot(struct fclock_target *t, struct fclock_volume *v)
 {
 	struct fclock_attachment *a = &v->slot[t->map];
 	int r;
 
 	lockdep_assert_held(&volumes_lock);
-	r = __check_copy(t, v);
-	if (r)
-		return r;
 	if (!a->md) {
 		r = __new_attachment(t, v);
 		if (r) {
@@ -612,58 +608,70 @@ static int __take_slot(struct fclock_target *t, struct fclock_volume *v)
 		}
 	}
 	a->tables++;
+	v->tables++;
 	t->volume = v;
 	add_target(t);
 	return 0;
 }
 
-/* The copy's own reference to A */
-static int open_origin(struct fclock_target *t, const struct fclock_volume *v)
+/* Only who holds A may count as a table: the volume is then there again, or another one. */
+static int __check_origin(struct fclock_target *t, const struct fclock_volume *v)
 {
-	char name[16];
-	int r;
+	lockdep_assert_held(&volumes_lock);
+	if (t->origin->bdev == v->origin)
+		return 0;
+	fclock_complain(t->ti, "origin device %pg is not %pg, that of the running volume",
+			t->origin->bdev, v->origin);
+	t->ti->error = "Table does not fit the running volume";
+	return -EBUSY;
+}
 
-	format_dev_t(name, v->origin->bd_dev);
-	r = dm_get_device(t->ti, name, FCLOCK_OPEN_READ, &t->origin);
-	if (r) {
-		t->ti->error = "Cannot open the origin device";
-		t->origin = NULL;
-	}
-	return r;
+/* Return: the number of A, if this table fits the volume, or 0 and the reason to @r. */
+static dev_t find_origin(struct fclock_target *t, int *r)
+{
+	struct fclock_volume *v;
+	unsigned int noio;
+	dev_t dev = 0;
+
+	noio = lock_volumes();
+	v = __volume_of_copy(t);
+	*r = IS_ERR(v) ? PTR_ERR(v) : __check_copy(t, v);
+	if (!*r)
+		dev = v->origin->bd_dev;
+	unlock_volumes(noio);
+	return dev;
 }
 
 /**
  * fclock_copy_open - find the volume of a constructed fclock-copy and take the slot
  * @t: all but @volume and @origin is filled in
  *
- * Takes the copy's own reference to A. Return: as fclock_origin_open().
+ * Takes the copy's own reference to A. To open a disk may take as long as its error recovery,
+ * and nobody else is to wait for that: so all is looked at again after it.
+ * Return: as fclock_origin_open().
  */
 int fclock_copy_open(struct fclock_target *t)
 {
 	struct fclock_volume *v;
 	unsigned int noio;
-	bool last = false;
+	char name[16];
+	dev_t dev;
 	int r;
 
-	noio = lock_volumes();
-	v = __volume_of_copy(t);
-	r = IS_ERR(v) ? PTR_ERR(v) : __check_copy(t, v);
-	if (!r)
-		v->tables++;
-	unlock_volumes(noio);
+	dev = find_origin(t, &r);
+	if (!dev)
+		return r;
+	t->ti->error = "Cannot open the origin device";
+	format_dev_t(name, dev);
+	r = dm_get_device(t->ti, name, FCLOCK_OPEN_READ, &t->origin);
 	if (r)
 		return r;
-	/* to open a disk may take as long as its recovery, and others need not wait */
-	r = open_origin(t, v);
 	noio = lock_volumes();
-	if (!r)
-		r = __take_slot(t, v);
-	if (r)
-		last = __put_volume(v);
+	v = __volume_of_copy(t);
+	r = IS_ERR(v) ? PTR_ERR(v) : __check_origin(t, v) ?:
+		__check_copy(t, v) ?: __take_slot(t, v);
 	unlock_volumes(noio);
-	if (last)
-		end_volume(v);
-	if (r && t->origin)
+	if (r)
 		dm_put_device(t->ti, t->origin);
 	return r;
 }
