@@ -471,6 +471,7 @@ struct fclock_primary {
 	u64 number;			/* highest number ever used */
 	u64 deadline;			/* of PREPARING, ms */
 	u64 retry_at;			/* failed view or write, ms; 0: none */
+	bool view_first;		/* an offline failed: views come before the next one */
 	/* why the pending transition is being aborted, 0: it is not */
 	int error;
 	char why[FCLOCK_ANSWER_TEXT];	/* a participant cannot take part in it */

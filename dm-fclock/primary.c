@@ -179,6 +179,31 @@ static void primary_next_ask(struct fclock_core *core)
 }
 
 /*
+ * An offline waits for all I/O of its slots, which a device below may keep for long; a view
+ * closes no gate, and moves what waits for a dead owner. So where one failed the other has its
+ * turn before it is tried again. Return: one has begun.
+ */
+static bool primary_begin_wanted(struct fclock_core *core)
+{
+	struct fclock_primary *pri = &core->pri;
+	u16 offline;
+	bool view;
+
+	if (pri->retry_at || fclock_first_unconnected(core))
+		return false;
+	offline = fclock_offline_wanted(core);
+	view = fclock_view_differs(core);
+	if (view && (!offline || pri->view_first)) {
+		pri->view_first = false;
+		primary_begin(core, FCLOCK_VIEW, 0, 0);
+		return true;
+	}
+	if (offline)
+		primary_begin(core, FCLOCK_OFFLINE, offline, 0);
+	return offline;
+}
+
+/*
  * Anything to do? A view or an offline that would have to wait for a participant
  * that is not connected is not begun: it would only hold up the others. Without its own
  * wish a new primary would write a view that leaves itself out, and lose the role.
@@ -186,7 +211,6 @@ static void primary_next_ask(struct fclock_core *core)
 void fclock_primary_kick(struct fclock_core *core)
 {
 	struct fclock_primary *pri = &core->pri;
-	u16 offline;
 
 	/* nothing begins before M can be written again: nobody is to wait for that */
 	while (pri->failed && !list_empty(&pri->asks))
@@ -195,18 +219,8 @@ void fclock_primary_kick(struct fclock_core *core)
 	       !core->split_brain &&
 	       core->peer[core->cfg.node].wish.valid &&
 	       core->prep.number != ~0ULL) {
-		if (!pri->retry_at && !fclock_first_unconnected(core)) {
-			offline = fclock_offline_wanted(core);
-			if (offline) {
-				primary_begin(core, FCLOCK_OFFLINE, offline, 0);
-				return;
-			}
-			if (fclock_view_differs(core)) {
-				primary_begin(core, FCLOCK_VIEW, 0, 0);
-				return;
-			}
-		}
-		if (list_empty(&pri->asks) || !fclock_is_listed(core))
+		if (primary_begin_wanted(core) || list_empty(&pri->asks) ||
+		    !fclock_is_listed(core))
 			return;
 		primary_next_ask(core);
 	}
@@ -301,6 +315,7 @@ static void primary_aborted(struct fclock_core *core)
 			sizeof(text));
 	/* what was asked is not repeated: a view or an offline has its turn at once */
 	if (core->pri.kind == FCLOCK_VIEW || core->pri.kind == FCLOCK_OFFLINE) {
+		core->pri.view_first = core->pri.kind == FCLOCK_OFFLINE;
 		core->pri.retry_at = core->ops->now(core) + FCLOCK_RETRY_MS;
 		fclock_arm(core, core->pri.retry_at);
 	}

@@ -2359,6 +2359,38 @@ static void asks_starve_offline(struct kunit *test)
 	KUNIT_EXPECT_LT(test, i, 20U);
 }
 
+/* I/O of slot 1 hangs below node 3, for ever: what else has changed has its turn all the same. */
+static void offline_starves_view(struct kunit *test)
+{
+	struct rig *rig = primary(test);
+	unsigned int i;
+
+	trigger(rig, 2);
+	wish_as(rig, 2, true, 2, 0);	/* slot 1 offline */
+	for (i = 0; i < 4; i++) {
+		KUNIT_ASSERT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_PREPARING);
+		if (rig->core->pri.kind == FCLOCK_VIEW)
+			break;
+		KUNIT_EXPECT_EQ(test, rig->core->pri.kind, FCLOCK_OFFLINE);
+		rig_gated(rig);
+		says_prepared(rig, 2, rig->core->pri.number);
+		rig_time(rig, 1000);
+		KUNIT_ASSERT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_ABORTING);
+		super_written(rig, 0);
+		peers_follow(rig);
+		wish_of(rig, 2, true, 1, 2, 0);	/* and detached there: a view */
+		rig_time(rig, FCLOCK_RETRY_MS);
+	}
+	KUNIT_EXPECT_EQ(test, i, 1U);
+	/* then it is the offline's turn again */
+	rig_gated(rig);
+	says_prepared(rig, 2, rig->core->pri.number);
+	says_prepared(rig, 3, rig->core->pri.number);
+	super_written(rig, 0);
+	peers_follow(rig);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.kind, FCLOCK_OFFLINE);
+}
+
 /*
  * An abort on a primary that reads M (it could not be read when the role came) begins what waits
  * while it is adopted: that one's asker hears nothing, and the first hears why it failed.
@@ -2503,6 +2535,7 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(returns),
 	KUNIT_CASE(gone_wishes_offline),
 	KUNIT_CASE(asks_starve_offline),
+	KUNIT_CASE(offline_starves_view),
 	KUNIT_CASE(abort_answers_its_own_asker),
 	KUNIT_CASE(asker_cut_off),
 	{}
