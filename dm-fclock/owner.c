@@ -609,7 +609,23 @@ bool fclock_owner_idle(struct fclock_core *core)
 	       !core->own.nr_loading && !core->own.starting;
 }
 
-/* Shared locks of all clients; with @old only of those whose instance is not listed any more. */
+/*
+ * What a client gave up while nobody heard it is not to stay here until it is cut off itself: with
+ * it would wait who splits there. It is asked; who has the lock says so by keeping it while used.
+ */
+static void owner_ask_back(struct fclock_core *core, struct fclock_peer *peer)
+{
+	unsigned int i;
+
+	for (i = 0; peer->rec_held && i < FCLOCK_OBJECTS; i++)
+		if (peer->records[i].state == FCLOCK_REC_HELD)
+			fclock_record_recall(core, &peer->records[i]);
+}
+
+/*
+ * Shared locks of all clients; with @old only of those whose instance is not listed any more. The
+ * others may have said PREPARED to what is aborted now, and that ended their locks there.
+ */
 static void owner_forget_given(struct fclock_core *core,
 			       const struct fclock_super *old)
 {
@@ -619,8 +635,10 @@ static void owner_forget_given(struct fclock_core *core,
 	for (peer = fclock_next_peer(core, NULL); peer;
 	     peer = fclock_next_peer(core, peer)) {
 		if (old && fclock_listed_instance(old, peer->node) ==
-			   fclock_listed_instance(&core->sb, peer->node))
+			   fclock_listed_instance(&core->sb, peer->node)) {
+			owner_ask_back(core, peer);
 			continue;
+		}
 		if (!peer->rec_held)
 			continue;
 		for (i = 0; i < FCLOCK_OBJECTS; i++)
@@ -842,7 +860,11 @@ void fclock_owner_new_instance(struct fclock_core *core,
 			fclock_record_free(core, &peer->records[i]);
 }
 
-/* RELEASE_REQUESTs are sent again; grants are when the client asks again. */
+/*
+ * RELEASE_REQUESTs are sent again, and for every lock: a RELEASED may have been lost with the link,
+ * and what was not used meanwhile was given up without one. Grants are sent when the client asks
+ * again.
+ */
 void fclock_owner_link_up(struct fclock_core *core, struct fclock_peer *peer)
 {
 	unsigned int i;
@@ -851,6 +873,7 @@ void fclock_owner_link_up(struct fclock_core *core, struct fclock_peer *peer)
 		if (peer->records[i].state == FCLOCK_REC_HELD &&
 		    peer->records[i].recalled)
 			fclock_queue_out(core, peer, &peer->records[i].recall);
+	owner_ask_back(core, peer);
 	core->own.stuck_again = true;
 	owner_retry_stuck(core);
 }

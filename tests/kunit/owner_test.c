@@ -337,13 +337,46 @@ static void grant_crossed(struct kunit *test)
 	rig_request(rig, 3, id_of(1, 0), 0, SHARED, 5, 5);
 	rig_prepare(rig, 1, 6, FCLOCK_VIEW, 0);
 	KUNIT_EXPECT_EQ(test, record(rig, 3, 0)->state, FCLOCK_REC_HELD);
+	rig_silence(rig, 3);
 	rig->sb.state = 7;
 	rig_super(rig, 1, FCLOCK_ABORT);
 	rig->state = 7;
-	rig_silence(rig, 3);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 3), FCLOCK_RELEASE_REQUEST);
 	rig_request(rig, 1, id_of(1, 0), A, SPLIT, 5, 5);
 	KUNIT_EXPECT_EQ(test, rig->copies, 0);
+}
+
+/*
+ * A client that gives a lock up while its link is down, or by a PREPARE that is aborted, tells
+ * nobody: it is asked, or it would keep writers waiting when it is cut off later.
+ */
+static void given_up_unheard(struct kunit *test)
+{
+	struct rig *rig = begin(test);
+
+	give(rig, 3, id_of(1, 0), 0, 5);
+	rig_cut(rig, 3);
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 3));
 	KUNIT_EXPECT_EQ(test, rig_hears(rig, 3), FCLOCK_RELEASE_REQUEST);
+	KUNIT_EXPECT_EQ(test, rig->msg.id, id_of(1, 0));
+	rig_says(rig, 3, FCLOCK_RELEASED, id_of(1, 0), 0);
+	KUNIT_EXPECT_EQ(test, record(rig, 3, 0)->state, FCLOCK_REC_FREE);
+
+	give(rig, 3, id_of(2, 1), 0, 40);
+	rig_prepare(rig, 1, 6, FCLOCK_VIEW, 0);
+	rig->sb.state = 7;
+	rig_super(rig, 1, FCLOCK_ABORT);
+	rig->state = 7;
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 3), FCLOCK_RELEASE_REQUEST);
+	KUNIT_EXPECT_EQ(test, rig->msg.id, id_of(2, 1));
+	rig_says(rig, 3, FCLOCK_RELEASED, id_of(2, 1), 0);
+	rig_cut(rig, 3);
+	rig_request(rig, 1, id_of(1, 0), A, SPLIT, 5, 5);
+	KUNIT_EXPECT_EQ(test, rig->copies, 1);
+	copied(rig, 0);
+	committed(rig);
+	rig_request(rig, 1, id_of(1, 1), A, SPLIT, 40, 40);
+	KUNIT_EXPECT_EQ(test, rig->copies, 2);
 }
 
 /* All credits in use, granted while the link was down, and asked again on the new one. */
@@ -850,6 +883,7 @@ static struct kunit_case owner_cases[] = {
 	KUNIT_CASE(recalls_all),
 	KUNIT_CASE(reconnect),
 	KUNIT_CASE(grant_crossed),
+	KUNIT_CASE(given_up_unheard),
 	KUNIT_CASE(credits_over_a_new_link),
 	KUNIT_CASE(ahead_of_a_reader),
 	KUNIT_CASE(ahead_fails),
