@@ -614,7 +614,7 @@ static int __take_slot(struct fclock_target *t, struct fclock_volume *v)
 	return 0;
 }
 
-/* Only who holds A may count as a table: the volume is then there again, or another one. */
+/* The volume may be another one by now, and the number that of another disk. */
 static int __check_origin(struct fclock_target *t, const struct fclock_volume *v)
 {
 	lockdep_assert_held(&volumes_lock);
