@@ -330,7 +330,8 @@ static void fclock_super_read(const struct fclock_disk_super *ds,
  */
 static bool fclock_super_ok(const struct fclock_super *sb)
 {
-	return sb->state && !fclock_all_zero(sb->uuid, FCLOCK_UUID_LEN) &&
+	return sb->state && sb->state <= FCLOCK_STATE_MAX &&
+		!fclock_all_zero(sb->uuid, FCLOCK_UUID_LEN) &&
 		fclock_geometry_ok(&sb->geo) &&
 		sb->primary <= FCLOCK_MAX_NODES &&
 		!sb->primary == !sb->primary_instance &&

@@ -30,6 +30,7 @@
  * must be room for newer ones.
  */
 #define FCLOCK_EPOCH_MAX	BIT_ULL(62)
+#define FCLOCK_STATE_MAX	BIT_ULL(62)	/* likewise, of a superblock's number */
 
 enum fclock_slot_state {
 	FCLOCK_SLOT_IDLE	= 0,	/* never triggered, or stopped */

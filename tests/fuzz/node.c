@@ -693,9 +693,10 @@ static bool numbers_left(struct fz *fz)
 		 core->sb.epoch <= FCLOCK_EPOCH_MAX &&
 		 fz->m.epoch <= FCLOCK_EPOCH_MAX);
 	return max(core->epoch, fz->m.epoch) < FCLOCK_EPOCH_MAX &&
-	       core->sb.state < ~0ULL - ROOM &&
-	       core->pri.number < ~0ULL - ROOM && prep < ~0ULL - ROOM &&
-	       fz->m.state < ~0ULL - ROOM;
+	       core->sb.state < FCLOCK_STATE_MAX - ROOM &&
+	       core->pri.number < FCLOCK_STATE_MAX - ROOM &&
+	       prep < FCLOCK_STATE_MAX - ROOM &&
+	       fz->m.state < FCLOCK_STATE_MAX - ROOM;
 }
 
 static bool at_rest(struct fz *fz)
