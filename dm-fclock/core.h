@@ -463,12 +463,16 @@ struct fclock_primary {
 	/* the newest superblock is announced as RESUME, else ABORT */
 	bool resume;
 	bool failed;			/* the last write failed */
-	bool tried;			/* M may name this instance, though it was not told so */
 	u8 kind;
 	u16 slots;
 	u32 rate;			/* of COPY_RATE */
 	u64 length;			/* of RESIZE */
 	u64 number;			/* highest number ever used */
+	/*
+	 * the first with which this instance tried to take the role, since a superblock above the
+	 * last such one; from it on M may name this instance, though it was not told so. 0: none
+	 */
+	u64 tried;
 	u64 deadline;			/* of PREPARING, ms */
 	u64 retry_at;			/* failed view or write, ms; 0: none */
 	bool view_first;		/* an offline failed: views come before the next one */

@@ -183,6 +183,25 @@ static bool all_heard(struct fclock_core *core, const struct fclock_super *sb)
 }
 
 /*
+ * Was @sb written by the very node that it names? Then its write has ended: that node is gone, or
+ * is this one, which does not look at M while it writes.
+ *
+ * This node knows the numbers that it tried itself; who gave it the role wrote nothing after. And
+ * a participant knows one that took the role: nobody gives it away without this node's PREPARED,
+ * so not above the number that is pending here. (Nor is that one the primary of the superblock
+ * that runs here: where it is gone nobody asks this.)
+ */
+static bool wrote_itself(struct fclock_core *core,
+			 const struct fclock_super *sb)
+{
+	if (names_this(core, sb) && core->pri.tried > core->sb.state &&
+	    sb->state >= core->pri.tried)
+		return true;
+	return fclock_is_listed(core) && primary_gone(core, sb) &&
+	       sb->state > max(core->sb.state, core->prep.number);
+}
+
+/*
  * Has the write of @sb ended? If it gives the role away, it was written by a primary that had this
  * node's PREPARED: the one known here. Who took the role by it, and wrote more, is gone where
  * this is asked; so is the primary of the superblock that this node runs, if @sb is that.
@@ -190,7 +209,7 @@ static bool all_heard(struct fclock_core *core, const struct fclock_super *sb)
 static bool has_ended(struct fclock_core *core, const struct fclock_super *sb)
 {
 	return !core->have_sb || primary_gone(core, &core->sb) ||
-	       was_announced(core, sb);
+	       wrote_itself(core, sb) || was_announced(core, sb);
 }
 
 /* May this node act on it? By (b) only who is listed, as role_of() has it. */
@@ -567,7 +586,7 @@ static void reborn(struct fclock_core *core)
 		fclock_cache_drop(&core->cache, m);
 	fclock_tidy_later(core);
 	core->pri.phase = FCLOCK_PRI_IDLE;
-	core->pri.tried = false;
+	core->pri.tried = 0;
 	fclock_primary_reset(core);
 	core->prep.number = 0;
 	core->instance = core->ops->random(core);

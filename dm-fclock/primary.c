@@ -204,6 +204,21 @@ static bool primary_begin_wanted(struct fclock_core *core)
 }
 
 /*
+ * Attempts to take the role failed, and then this node was told that it has it: one of them may
+ * stand on M, so the next superblock has to be above them all. Not by a transition: who has
+ * heard a PREPARE so far above M ignores the next primary, for as many seconds as there were
+ * attempts.
+ */
+static bool primary_catch_up(struct fclock_core *core)
+{
+	if (core->pri.number <= core->sb.state)
+		return false;
+	next_from_current(core);
+	primary_write(core, FCLOCK_PRI_TAKING);
+	return true;
+}
+
+/*
  * Anything to do? A view or an offline that would have to wait for a participant
  * that is not connected is not begun: it would only hold up the others. Without its own
  * wish a new primary would write a view that leaves itself out, and lose the role.
@@ -219,8 +234,9 @@ void fclock_primary_kick(struct fclock_core *core)
 	       !core->split_brain &&
 	       core->peer[core->cfg.node].wish.valid &&
 	       core->prep.number != ~0ULL) {
-		if (primary_begin_wanted(core) || list_empty(&pri->asks) ||
-		    !fclock_is_listed(core))
+		if (primary_catch_up(core) || primary_begin_wanted(core))
+			return;
+		if (list_empty(&pri->asks) || !fclock_is_listed(core))
 			return;
 		primary_next_ask(core);
 	}
@@ -393,8 +409,8 @@ static void primary_gave_away(struct fclock_core *core)
 }
 
 /*
- * Where another node has written, M is looked at again at once. A device that can be read and
- * not written would be asked without an end: it has time.
+ * Where another node was faster it will be heard. M is looked at again with a pause: one that can
+ * be read and not written, or reads an older superblock than it has, would be asked without an end.
  */
 static void primary_not_taken(struct fclock_core *core, int error)
 {
@@ -402,10 +418,7 @@ static void primary_not_taken(struct fclock_core *core, int error)
 		fclock_say(core, "cannot become the primary: error %d", error);
 	fclock_set_untaken(core, error != -ESTALE);
 	fclock_send_all(core, FCLOCK_SEND_PING);
-	if (error == -ESTALE)
-		fclock_members_news(core);
-	else
-		fclock_read_later(core);
+	fclock_read_later(core);
 }
 
 static void primary_taken(struct fclock_core *core, int error)
@@ -593,7 +606,8 @@ void fclock_primary_take(struct fclock_core *core,
 	pri->next.primary = core->cfg.node;
 	pri->next.primary_instance = core->instance;
 	pri->format = format;
-	pri->tried = true;
+	if (pri->tried <= core->sb.state)
+		pri->tried = pri->next.state;
 	pri->kind = FCLOCK_VIEW;
 	pri->slots = 0;
 	trace_fclock_transition(core->cfg.node, FCLOCK_TT_TAKE,

@@ -725,6 +725,109 @@ static void successor_gone(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->written.primary, 2);
 }
 
+/* It takes the role that M gives it, and @error is what becomes of the write. */
+static void takes_named(struct rig *rig, u64 number, int error)
+{
+	unsigned int writes = rig->writes;
+
+	rig_time(rig, FCLOCK_RETRY_MS);
+	sees_m(rig);
+	KUNIT_ASSERT_EQ(rig->test, rig->writes, writes + 1);
+	KUNIT_EXPECT_EQ(rig->test, rig->written.state, number);
+	super_written(rig, error);
+}
+
+/*
+ * The write by which the successor takes the role is reported as failed, and stands on M. Nobody
+ * runs that, and whoever gave the role away is still listed here. The node knows its own
+ * numbers: it need not wait for anybody.
+ */
+static void named_and_fails(struct kunit *test)
+{
+	struct rig *rig = prepared_and_cut(test);
+
+	names_node_2(rig);
+	ping_state(rig, 3, 6);
+	sees_m(rig);
+	KUNIT_ASSERT_EQ(test, rig->writes, 1);
+	super_written(rig, -EIO);
+	KUNIT_EXPECT_FALSE(test, fclock_gone(rig->core, &rig->core->sb, 1));
+	rig->sb = rig->written;
+	takes_named(rig, 8, -EIO);
+	takes_named(rig, 9, 0);
+	KUNIT_EXPECT_TRUE(test, fclock_is_primary(rig->core));
+}
+
+/* The same of a node that starts: it has PREPARED nothing. */
+static void named_starts_and_fails(struct kunit *test)
+{
+	struct rig *rig = joins(test);
+
+	names_node_2(rig);
+	KUNIT_EXPECT_EQ(test, 0, rig_link(rig, 3));
+	ping_state(rig, 3, 6);
+	rig_cut(rig, 1);
+	takes_named(rig, 7, -EIO);
+	rig->sb = rig->written;
+	takes_named(rig, 8, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.state, 8);
+}
+
+/*
+ * The successor took the role and is gone, and nobody heard it. What stands above the number that
+ * was prepared is its own write, not that of the primary before it, which may be alive.
+ */
+static void author_gone(struct kunit *test)
+{
+	struct rig *rig = prepared_and_cut(test);
+
+	names_node_2(rig);
+	rig->sb.state = 7;
+	rig->sb.primary = 3;
+	rig->sb.primary_instance = RIG_PEER(3);
+	rig_do(rig, fclock_core_members(rig->core, 1, 3));
+	KUNIT_EXPECT_FALSE(test, fclock_gone(rig->core, &rig->core->sb, 1));
+	sees_m(rig);
+	KUNIT_ASSERT_EQ(test, rig->writes, 1);
+	KUNIT_EXPECT_EQ(test, rig->written.state, 8);
+	KUNIT_EXPECT_EQ(test, rig->written.primary, 2);
+}
+
+/*
+ * Attempts to take the role failed, and then the RESUME comes that gives it: the numbers of the
+ * attempts are left behind by a superblock with the old content, not by a PREPARE.
+ */
+static void told_after_it_tried(struct kunit *test)
+{
+	struct rig *rig = prepared_and_cut(test);
+	unsigned int i;
+
+	names_node_2(rig);
+	ping_state(rig, 3, 6);
+	sees_m(rig);
+	super_written(rig, -EIO);
+	for (i = 8; i <= 11; i++)
+		takes_named(rig, i, -EIO);
+	rig_silence(rig, 3);
+	KUNIT_ASSERT_EQ(test, 0, rig_link(rig, 1));
+	rig_silence(rig, 1);
+	while (rig->core->reading)
+		rig_do(rig, fclock_core_super_read(rig->core, 0, &rig->sb));
+	KUNIT_ASSERT_EQ(test, rig->writes, 5);
+	KUNIT_EXPECT_EQ(test, 0, rig_super(rig, 1, FCLOCK_RESUME));
+	KUNIT_EXPECT_TRUE(test, fclock_is_primary(rig->core));
+	KUNIT_ASSERT_EQ(test, rig->writes, 6);
+	KUNIT_EXPECT_EQ(test, rig->written.state, 12);
+	KUNIT_EXPECT_EQ(test, rig->written.primary_instance, rig->core->instance);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_TAKING);
+	super_written(rig, 0);
+	KUNIT_EXPECT_EQ(test, rig->core->sb.state, 12);
+	KUNIT_EXPECT_EQ(test, rig->core->pri.phase, FCLOCK_PRI_IDLE);
+	/* what it became is announced, and nobody was to prepare anything */
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 3), FCLOCK_ABORT);
+	KUNIT_EXPECT_EQ(test, rig_hears(rig, 3), 0);
+}
+
 /* Node 1 starts, and hears node 3, which is all there is. It reads M before that, or not. */
 static struct rig *hears_the_last_one(struct kunit *test, bool read)
 {
@@ -861,7 +964,7 @@ static void leaves_unheard(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->core->phase, FCLOCK_LEFT);
 }
 
-/* Somebody else has written: M is read again at once, and has not failed. */
+/* Somebody else has written: M is read again, with a pause, and has not failed. */
 static void role_was_taken(struct kunit *test)
 {
 	struct rig *rig = participant(test);
@@ -873,6 +976,8 @@ static void role_was_taken(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, rig->writes, 1);
 	reads = rig->reads;
 	rig_do(rig, fclock_core_super_written(rig->core, -ESTALE));
+	KUNIT_EXPECT_EQ(test, rig->reads, reads);
+	rig_time(rig, FCLOCK_RETRY_MS);
 	KUNIT_EXPECT_EQ(test, rig->reads, reads + 1);
 	rig_do(rig, state = fclock_core_volume_state(rig->core));
 	KUNIT_EXPECT_NE(test, state, FCLOCK_VOLUME_FAILED);
@@ -2488,6 +2593,10 @@ static struct kunit_case transition_cases[] = {
 	KUNIT_CASE(named_and_starts),
 	KUNIT_CASE(successor_never_told),
 	KUNIT_CASE(successor_gone),
+	KUNIT_CASE(named_and_fails),
+	KUNIT_CASE(named_starts_and_fails),
+	KUNIT_CASE(author_gone),
+	KUNIT_CASE(told_after_it_tried),
 	KUNIT_CASE(role_of_nobody),
 	KUNIT_CASE(told_while_it_takes),
 	KUNIT_CASE(leaves_unheard),

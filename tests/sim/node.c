@@ -500,12 +500,18 @@ static void leave_stop(struct world *w, struct event *e)
 	     node_restart, n, 0, 0);
 }
 
-/* Does anybody that M lists, but for who has the role, run that superblock? */
-static bool node_knows(struct world *w)
+/*
+ * Does anybody that M lists, but for who has the role, run that superblock? Or has the one that
+ * has the role, @named, written it itself?
+ */
+static bool node_knows(struct world *w, const struct fclock_core *named)
 {
 	const struct fclock_core *core;
 	unsigned int i;
 
+	if (named->pri.tried > named->sb.state &&
+	    named->pri.tried <= w->truth.state)
+		return true;
 	for (i = 1; i <= w->cls->nodes; i++) {
 		core = w->node[i].core;
 		if (core && i != w->truth.primary &&
@@ -527,7 +533,7 @@ static bool node_waited_for(struct world *w, const struct node *n, bool late)
 	return fclock_listed_instance(&w->truth, n->id) || !core ||
 	       core->instance != w->truth.primary_instance ||
 	       (late && core->sb.primary_instance != core->instance &&
-		!node_knows(w));
+		!node_knows(w, core));
 }
 
 /* Who left and is away returns: all, or whom the others may wait for. Return: somebody did. */
