@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #define SECTOR		512
+#define SUPER_BLOCK	4096u		/* two of them from the start of M */
 #define NODES		3
 #define SLOTS		2
 #define LENGTH		2048u		/* sectors of A and of every B */
@@ -149,12 +150,13 @@ enum keep { KEEP_NONE, KEEP_ALL, KEEP_WRITES, KEEP_SECTORS };
  * @at: the log's entries before this one happened
  * @keep: per disk, of what was not flushed
  * @torn: the superblock that is being written is to look newer than the valid one
+ * @rises: it is to make the one whole that was torn before
  * @nodes: that come back, and the power fails again; 0: it does not
  */
 struct crash_point {
 	uint32_t at;
 	uint8_t keep[DISKS];
-	bool torn;
+	bool torn, rises;
 	uint8_t nodes;
 	uint64_t seed;
 };
@@ -184,10 +186,12 @@ void image_make(const struct crash_point *p, uint8_t *const out[DISKS],
  * @a: A
  * @state: of a slot, "active" also when it is complete
  * @copy: what it showed when it was active
+ * @pending: the superblock that was being written when the log began anew; all zero: none
  */
 struct base {
 	uint32_t first_write;
 	uint64_t super;
+	uint8_t pending[SUPER_BLOCK];
 	const uint8_t *a;
 	struct {
 		char state[16];
@@ -199,7 +203,12 @@ struct base {
 void judge_init(const struct base *base);
 /* The first: a sentence about what is wrong, else NULL. */
 const char *judge_refusal(uint32_t at);
+/* Comes first at each point: the others go by what it found. */
 const char *judge_super(uint32_t at, const uint8_t *m);
+/* The superblock that the log's failure at @at would tear, else zeroes. */
+void super_pending(uint32_t at, uint8_t *block);
+/* Is the newest one on @m that of the first failure, which only now is whole? */
+bool super_rises(const uint8_t *m);
 /* State number of the newest superblock. @torn: something else looks newer. */
 uint64_t super_newest(const uint8_t *m, bool *torn);
 const char *judge_slot(uint32_t at, unsigned int slot, const char *state,

@@ -28,6 +28,7 @@ static struct history {
 
 static const struct base *base;
 static char text[256];
+static bool risen;
 
 static void add(struct history *h, uint32_t write)
 {
@@ -67,9 +68,10 @@ const char *judge_refusal(uint32_t at)
 
 /* ---- superblocks ---- */
 
-#define SUPER_BLOCK	4096u
 #define SUPER_CRC	12
 #define SUPER_STATE	16
+#define SUPER_SLOT	112
+#define SUPER_SLOT_SIZE	24
 
 static uint32_t crc32c(uint32_t crc, const uint8_t *p, size_t len)
 {
@@ -111,6 +113,40 @@ uint64_t super_newest(const uint8_t *m, bool *torn)
 	return newest;
 }
 
+static bool is_super(const struct event *e)
+{
+	return e->kind == EV_WRITE && e->disk == DISK_M && !e->failed &&
+		e->sector < 2 * SUPER_BLOCK / SECTOR;
+}
+
+void super_pending(uint32_t at, uint8_t *block)
+{
+	uint32_t i;
+
+	memset(block, 0, SUPER_BLOCK);
+	for (i = 0; i < at; i++)
+		if (is_super(&events[i]) && events[i].ref >= at &&
+		    events[i].count == SUPER_BLOCK / SECTOR)
+			memcpy(block, events[i].data, SUPER_BLOCK);
+}
+
+/*
+ * A write that is torn twice: of the first superblock some sectors were kept, and of the next
+ * one, which goes to the same place, just those that complete it: who it lists has not changed, only
+ * the first sector has. What it says had been under way when the power failed first, and nothing
+ * was done since by the state before it: that begins with the end of this very write.
+ */
+bool super_rises(const uint8_t *m)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2; i++, m += SUPER_BLOCK)
+		if (super_state(m) > base->super &&
+		    !memcmp(m, base->pending, SUPER_BLOCK))
+			return true;
+	return false;
+}
+
 /* A superblock whose write has ended stays, or a newer one. */
 const char *judge_super(uint32_t at, const uint8_t *m)
 {
@@ -119,17 +155,18 @@ const char *judge_super(uint32_t at, const uint8_t *m)
 	uint32_t i;
 
 	got = super_newest(m, &torn);
+	risen = super_rises(m);
 	for (i = 0; i < at; i++) {
 		const struct event *e = &events[i];
 
-		if (e->kind != EV_WRITE || e->disk != DISK_M || e->failed ||
-		    e->sector >= 2 * SUPER_BLOCK / SECTOR || e->ref >= at)
+		if (!is_super(e) || e->ref >= at)
 			continue;
 		memcpy(&state, e->data + SUPER_STATE, sizeof(state));
 		if (state > want)
 			want = state;
 	}
-	if (got >= want)
+	/* over what has ended nothing rises */
+	if (got >= want && !(risen && want > base->super))
 		return NULL;
 	snprintf(text, sizeof(text), "superblock %llu was written and is lost, %llu is left",
 		 (unsigned long long)want, (unsigned long long)got);
@@ -150,6 +187,22 @@ static bool same_state(const char *want, const char *got)
 		(!strcmp(want, "active") && !strcmp(got, "complete"));
 }
 
+static const char *judge_risen(unsigned int slot, const char *state,
+			       uint64_t generation)
+{
+	static const char *const states[] = { "idle", "active", "complete", "offline" };
+	const uint8_t *p = base->pending + SUPER_SLOT + slot * SUPER_SLOT_SIZE;
+	uint64_t want;
+
+	memcpy(&want, p + 8, sizeof(want));
+	if (*p < 4 && same_state(states[*p], state) && want == generation)
+		return NULL;
+	snprintf(text, sizeof(text),
+		 "slot %u is %s with generation %llu, not what the superblock says that became whole",
+		 slot, state, (unsigned long long)generation);
+	return text;
+}
+
 /*
  * The state is that of the last message which had returned, or of one that had
  * not. A slot that may go offline may do so at any time until it is triggered again.
@@ -162,6 +215,8 @@ const char *judge_slot(uint32_t at, unsigned int slot, const char *state,
 	bool may_fail = false;
 	uint32_t i;
 
+	if (risen)
+		return judge_risen(slot, state, generation);
 	for (i = 0; i < nr_slot_ops && slot_ops[i].begin < at; i++) {
 		const struct slot_op *op = &slot_ops[i];
 
@@ -403,6 +458,9 @@ const char *judge_copy(uint32_t at, unsigned int slot, uint64_t generation,
 	snprintf(what, sizeof(what), "slot %u", slot);
 	if (generation == base->slot[slot].generation)
 		return judge_kept(at, slot, b, what);
+	if (risen)	/* nothing was written to A since */
+		return memcmp(b, base->a, LENGTH * SECTOR) ?
+			"a copy triggered before the first failure is not A" : NULL;
 	if (!op)
 		return "nobody triggered this generation";
 	find_flushed(at, flushed);

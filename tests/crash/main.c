@@ -36,7 +36,7 @@ static uint64_t random_state;
 
 static struct figures {
 	unsigned int points, bad, refused, active, complete, idle, offline,
-		     overwritten, lossy[DISKS], lives, torn;
+		     overwritten, lossy[DISKS], lives, torn, risen;
 } *count;				/* of the first lives; of the second ones */
 
 /* What the volume found in this life, and what its next one will. */
@@ -318,14 +318,15 @@ static void check_volume(void)
 /* Returns whether something on M looks newer than what is valid. */
 static bool make_image(struct crash_point *p)
 {
-	unsigned int d, tries = p->torn ? TEARS : 1;
+	unsigned int d, tries = p->torn || p->rises ? TEARS : 1;
 	uint32_t lost[DISKS];
-	bool torn;
+	bool torn, rises;
 
 	do {
 		image_make(p, image, lost);
 		next.super = super_newest(image[DISK_M], &torn);
-	} while (--tries && !torn && rnd(&p->seed));
+		rises = super_rises(image[DISK_M]);
+	} while (--tries && !(p->rises ? rises : torn) && rnd(&p->seed));
 	for (d = 0; d < DISKS; d++)
 		count->lossy[d] += lost[d] && p->keep[d] != KEEP_ALL;
 	return torn;
@@ -368,6 +369,7 @@ static bool fail_power(struct crash_point *p)
 	up = bring_up();
 	/* beside a valid one: it is no news that nothing came of a formatting */
 	count->torn += up && torn && next.super;
+	count->risen += up && super_rises(image[DISK_M]);
 	if (up)
 		check_volume();
 	park();
@@ -384,6 +386,7 @@ static void live_again(const struct crash_point *p, unsigned int nr)
 
 	print_point(before, sizeof(before));
 	formatted = judge_refusal(p->at) ? 0 : NEVER;
+	super_pending(p->at, next.pending);
 	memcpy(sectors, disk_sectors, sizeof(sectors));
 	array_start(nbd, sectors, rnd(&random_state));
 	for (d = 0; d < DISKS; d++) {
@@ -468,13 +471,14 @@ static void report(uint64_t began, uint64_t recorded, uint64_t again)
 {
 	unsigned int d;
 
-	printf("events=%u writes=%u slot_ops=%u record_ms=%llu points=%u flushes=%u check_ms=%llu refused=%u active=%u complete=%u idle=%u offline=%u overwritten=%u fenced_active=%u lives=%u again=%u torn=%u again_ms=%llu",
+	printf("events=%u writes=%u slot_ops=%u record_ms=%llu points=%u flushes=%u check_ms=%llu refused=%u active=%u complete=%u idle=%u offline=%u overwritten=%u fenced_active=%u lives=%u again=%u torn=%u risen=%u again_ms=%llu",
 	       nr_events, nr_writes, nr_slot_ops,
 	       (unsigned long long)(recorded - began), count->points,
 	       nr_ends, (unsigned long long)(now_ms() - recorded),
 	       count->refused, count->active, count->complete, count->idle, count->offline,
 	       count->overwritten, fenced_active, count->lives, count[1].points,
-	       count->torn + count[1].torn, (unsigned long long)again);
+	       count->torn + count[1].torn, count[1].risen,
+	       (unsigned long long)again);
 	for (d = 0; d < DISKS; d++)
 		printf(" %s=%u", ((const char *[]){ "lossy_a", "lossy_b0",
 						    "lossy_b1", "lossy_m" })[d],

@@ -267,6 +267,9 @@ struct crash_point *points_again(unsigned int nr, const uint8_t *m, uint64_t see
 		if (d == SUPERS) {
 			p[n].keep[DISK_M] = KEEP_SECTORS;
 			p[n].torn = true;
+			p[n + 1] = p[n];
+			p[n].rises = true;
+			n++;
 		}
 		n++;
 	}
