@@ -264,6 +264,9 @@ static void end_volume(struct fclock_volume *v)
 	if (v->core->started)
 		leave_cluster(v);
 	fclock_manager_leave(v);
+	/* its port too is free for a volume that is made when this one is not found any more */
+	if (v->transport)
+		fclock_transport_stop(v->transport);
 	mutex_lock(&volumes_lock);
 	list_del(&v->list);
 	mutex_unlock(&volumes_lock);
