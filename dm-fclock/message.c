@@ -197,12 +197,11 @@ static int message_drop_cache(struct fclock_target *t, char **argv)
 static int message_reset_stats(struct fclock_target *t, char **argv)
 {
 	struct fclock_volume *v = t->volume;
-	struct fclock_hits hits = fclock_sum_hits(v);
 	unsigned long flags;
 
 	spin_lock_irqsave(&v->lock, flags);
 	fclock_core_reset_stats(v->core);
-	v->hits_base = hits;
+	v->hits_base = fclock_sum_hits(v);
 	if (v->transport)
 		v->auth_failures_base =
 			fclock_transport_auth_failures(v->transport);

@@ -50,10 +50,12 @@ struct fclock_hits fclock_sum_hits(struct fclock_volume *v)
 static void get_origin_info(struct fclock_volume *v, struct origin_info *info)
 {
 	struct fclock_core *core = v->core;
-	struct fclock_hits hits = fclock_sum_hits(v);
+	struct fclock_hits hits;
 	unsigned long flags;
 
 	spin_lock_irqsave(&v->lock, flags);
+	/* under the lock: never less than what reset_stats took for the base */
+	hits = fclock_sum_hits(v);
 	info->state = fclock_core_volume_state(core);
 	info->epoch = core->epoch;
 	/* until the first list: all configured nodes */
