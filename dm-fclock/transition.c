@@ -327,6 +327,16 @@ static void ask_end(struct fclock_core *core, struct fclock_ask *ask, int error,
 	core->ops->answer(core, ask);
 }
 
+/* Who can only be asked later, and where to look why. */
+static void ask_unconnected(struct fclock_core *core, struct fclock_ask *ask)
+{
+	char text[FCLOCK_ANSWER_TEXT];
+
+	snprintf(text, sizeof(text), "the primary, node %u, is not connected",
+		 core->sb.primary);
+	ask_end(core, ask, -ENOTCONN, text);
+}
+
 /* The first ask is at the primary, always; the others wait for its answer. */
 void fclock_asks_kick(struct fclock_core *core)
 {
@@ -341,8 +351,7 @@ void fclock_asks_kick(struct fclock_core *core)
 			ask_end(core, ask, -EAGAIN,
 				"this node does not take part in the volume (yet)");
 		} else if (!peer) {
-			ask_end(core, ask, -ENOTCONN,
-				"the primary is not connected");
+			ask_unconnected(core, ask);
 		} else {
 			ask->sent = true;
 			fclock_send(core, peer, FCLOCK_SEND_ASK);

@@ -1803,6 +1803,12 @@ static void asked_elsewhere(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig->answers, 1);
 	KUNIT_EXPECT_EQ(test, a.error, -EBUSY);
 	KUNIT_EXPECT_TRUE(test, !strcmp(a.text, "not now"));
+	/* which node to look at, when there is no primary to ask */
+	rig_cut(rig, 1);
+	rig_do(rig, fclock_core_ask(rig->core, &a));
+	KUNIT_EXPECT_EQ(test, rig->answers, 2);
+	KUNIT_EXPECT_EQ(test, a.error, -ENOTCONN);
+	KUNIT_EXPECT_TRUE(test, strstr(a.text, "node 1, is not connected"));
 }
 
 /* What an owner wishes of a slot: offline is repeated, complete is a view. */
